@@ -1,0 +1,27 @@
+-- Who may do what: ingest writes storage, query and Grafana read the public views and nothing below them.
+
+grant usage on schema tsobs_store to tsobs_ingest;
+grant usage on schema tsobs to tsobs_ingest, tsobs_query, tsobs_grafana;
+
+grant select, insert, update on
+    tsobs_store.node, tsobs_store.gpu, tsobs_store.job, tsobs_store.job_node, tsobs_store.job_gpu,
+    tsobs_store.ingest_stream
+to tsobs_ingest;
+grant select, insert on
+    tsobs_store.job_event, tsobs_store.job_sample, tsobs_store.gpu_sample, tsobs_store.node_sample,
+    tsobs_store.job_reported
+to tsobs_ingest;
+grant select, insert, delete on tsobs_store.ingest_body to tsobs_ingest;
+grant select on tsobs_store.setting to tsobs_ingest;
+grant usage on schema tsobs_store to tsobs_query;
+-- Checking a token needs its hash, and leaves when it was last used.
+grant select, update (last_used_at) on tsobs_store.api_token to tsobs_ingest, tsobs_query;
+
+grant select on all tables in schema tsobs to tsobs_ingest, tsobs_query;
+grant select on
+    tsobs.job, tsobs.node, tsobs.gpu, tsobs.job_node, tsobs.job_gpu, tsobs.job_event, tsobs.job_sample,
+    tsobs.gpu_sample, tsobs.node_sample, tsobs.job_reported, tsobs.setting, tsobs.capability
+to tsobs_grafana;
+
+revoke execute on function tsobs_store.set_raw_retention, tsobs_store.maintain from public;
+grant execute on function tsobs_store.maintain to tsobs_ingest;
