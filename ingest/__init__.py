@@ -1,0 +1,3 @@
+"""Writes: agent batches and lifecycle events into the database."""
+
+from __future__ import annotations

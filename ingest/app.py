@@ -1,0 +1,81 @@
+"""What the ingest side is made of, opened and closed in order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from prometheus_client import CollectorRegistry
+
+from ingest.body import ByteBudget
+from ingest.events import EventsHandler
+from ingest.names import Names
+from ingest.samples import SamplesHandler
+from ingest.selfmetrics import IngestMetrics
+from ingest.writer import Writer
+from tsobs.db import Database, open_database
+from tsobs.settings import Settings
+from tsobs.web import Handlers
+
+__all__ = ["open_ingest"]
+
+# Temporary tables of each connection that totals pass through.
+STAGING = ("create_job_node_add", "create_job_gpu_add", "create_gpu_add", "create_node_add")
+# A flush joins a few rows with large tables by key. The planner knows nothing of a temporary
+# table's size and
+# would read the large one whole.
+PLANNER = {"enable_hashjoin": "off", "enable_mergejoin": "off"}
+# Names are resolved beside the writers' transactions, and events beside both.
+EXTRA_CONNECTIONS = 2
+
+
+@asynccontextmanager
+async def open_ingest(settings: Settings, registry: CollectorRegistry) -> AsyncIterator[Handlers]:
+    """Handlers of the ingest routes; on leaving, what is queued is still written."""
+    assert settings.database_url is not None
+    async with open_database(
+        settings.database_url,
+        role="tsobs_ingest",
+        size=settings.ingest_connections + EXTRA_CONNECTIONS,
+        application_name="tsobs ingest",
+        prepare=STAGING,
+        settings=PLANNER,
+    ) as database:
+        metrics = IngestMetrics(registry)
+        writer = Writer(
+            database,
+            Names(database, settings.cluster),
+            metrics,
+            flush_s=settings.ingest_flush_ms / 1000,
+            queue_bytes=settings.ingest_queue_bytes,
+            writers=settings.ingest_connections,
+        )
+        running = asyncio.create_task(writer.run(), name="ingest-writer")
+        try:
+            yield _handlers(settings, database, writer, metrics)
+        finally:
+            writer.stop()
+            await running
+
+
+def _handlers(
+    settings: Settings, database: Database, writer: Writer, metrics: IngestMetrics
+) -> Handlers:
+    budget = ByteBudget(settings.ingest_queue_bytes)
+    samples = SamplesHandler(
+        writer,
+        metrics,
+        cluster=settings.cluster,
+        budget=budget,
+        max_body_bytes=settings.max_body_bytes,
+        max_decoded_bytes=settings.max_decoded_bytes,
+    )
+    events = EventsHandler(
+        database, cluster=settings.cluster, budget=budget, max_body_bytes=settings.max_body_bytes
+    )
+    return {
+        ("POST", "/v1/samples"): samples,
+        ("POST", "/v1/events/job-started"): events.started,
+        ("POST", "/v1/events/job-finished"): events.finished,
+    }

@@ -1,0 +1,145 @@
+"""Reads a request's body within bounds: size on the wire, size unpacked, bytes held by all at
+once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import orjson
+from aiohttp import web
+from isal import isal_zlib
+
+from tsobs.errors import InvalidRequest, Overloaded, TooLarge, UnsupportedMedia
+
+__all__ = ["ByteBudget", "parse_json", "read_body", "unpack"]
+
+# Past this, unpacking and parsing go to a thread: the loop must answer others meanwhile.
+INLINE_BYTES = 64 << 10
+GZIP_WINDOW = 31  # zlib's code for "gzip header and trailer"
+
+
+class ByteBudget:
+    """Bytes that all requests together may hold; past it the sender must come again."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self.limit_bytes = limit_bytes
+        self.held_bytes = 0
+
+    @contextmanager
+    def hold(self, size_bytes: int) -> Iterator[None]:
+        """Holds `size_bytes` until left; raises Overloaded when they are not to be had."""
+        # One request always fits, or a limit below a body's size would refuse it for ever.
+        if self.held_bytes and self.held_bytes + size_bytes > self.limit_bytes:
+            raise Overloaded("too much is being taken in at the moment", retry_after_s=2)
+        self.held_bytes += size_bytes
+        try:
+            yield
+        finally:
+            self.held_bytes -= size_bytes
+
+
+async def read_body(request: web.Request, budget: ByteBudget, max_bytes: int) -> bytes:
+    """The body as it came over the wire; raises TooLarge past `max_bytes`."""
+    length = request.content_length
+    if length is not None and length > max_bytes:
+        raise _too_large("the body", max_bytes, length=length)
+    pieces: list[bytes] = []
+    size = 0
+    with budget.hold(length if length is not None else max_bytes):
+        async for piece in request.content.iter_chunked(INLINE_BYTES):
+            size += len(piece)
+            if size > max_bytes:
+                raise _too_large("the body", max_bytes)
+            pieces.append(piece)
+        return b"".join(pieces)
+
+
+async def unpack(request: web.Request, body: bytes, max_bytes: int) -> bytes:
+    """The body as JSON text, by its Content-Type and Content-Encoding."""
+    if request.content_type not in ("application/json", "application/octet-stream"):
+        # aiohttp says octet-stream when the header is missing.
+        raise UnsupportedMedia(
+            "Content-Type must be application/json", field="Content-Type", rule="application/json"
+        )
+    encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
+    if encoding == "identity":
+        if len(body) > max_bytes:
+            raise _too_large("the body", max_bytes)
+        return body
+    if encoding != "gzip":
+        raise UnsupportedMedia(
+            "Content-Encoding must be gzip or identity",
+            field="Content-Encoding",
+            rule="gzip or identity",
+        )
+    if len(body) <= INLINE_BYTES:
+        return gunzip(body, max_bytes)
+    return await asyncio.to_thread(gunzip, body, max_bytes)
+
+
+def gunzip(body: bytes, max_bytes: int) -> bytes:
+    """Unpacks one gzip member of at most `max_bytes`; a bomb costs no more than that."""
+    unpacker = isal_zlib.decompressobj(GZIP_WINDOW)
+    try:
+        text = unpacker.decompress(body, max_bytes + 1)
+    except isal_zlib.error as error:
+        raise InvalidRequest(
+            f"the body is not gzip: {error}", field="body", rule="one gzip member"
+        ) from error
+    if len(text) > max_bytes:
+        raise _too_large("the unpacked body", max_bytes)
+    if not unpacker.eof:
+        raise InvalidRequest("the gzip body is cut short", field="body", rule="one gzip member")
+    if unpacker.unused_data:
+        raise InvalidRequest(
+            "there is something after the gzip body", field="body", rule="one gzip member"
+        )
+    return text
+
+
+def parse_json(text: bytes) -> Any:
+    """JSON to objects. NaN and infinities, which are not JSON, become infinity: a row rule then
+    refuses the
+    row and not the whole body."""
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        problem = str(error)
+    if not any(word in text for word in (b"NaN", b"Infinity", b"e", b"E")):
+        raise _not_json(problem)
+    try:
+        # Decoded here, strictly: the parser would take UTF-16 and lone surrogates too.
+        found = json.loads(text.decode(), parse_constant=_infinity, parse_int=_integer)
+        # An escaped lone surrogate passes this parser, and nothing behind it.
+        orjson.dumps(found)
+    except (ValueError, RecursionError, TypeError) as error:
+        raise _not_json(problem) from error
+    return found
+
+
+def _infinity(_: str) -> float:
+    return float("inf")
+
+
+def _integer(digits: str) -> int | float:
+    """As the first parser: an integer of 64 bits, else a float."""
+    # int() of a million digits would take minutes (Python refuses past 4,300).
+    number = int(digits) if len(digits) <= 20 else float(digits)
+    return number if -(2**63) <= number < 2**64 else float(number)
+
+
+def _not_json(problem: str) -> InvalidRequest:
+    return InvalidRequest(f"Invalid JSON body: {problem}", field="body", rule="JSON in UTF-8")
+
+
+def _too_large(what: str, max_bytes: int, **details: Any) -> TooLarge:
+    return TooLarge(
+        f"{what} is larger than {max_bytes} bytes",
+        field="body",
+        rule=f"at most {max_bytes} bytes",
+        **details,
+    )

@@ -1,0 +1,147 @@
+"""The rows of many batches, table by table, as arrays; and the rules that a row must keep."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from ingest.batch import Batch
+from tsobs.columns import TABLES, SampleTable
+
+__all__ = ["Rejection", "Rows", "Window", "gather", "refuse"]
+
+# A clock this far ahead is wrong; a row is refused, never shifted.
+MAX_AHEAD_S = 600
+# An agent that could not write its state merges intervals; longer than this is no interval.
+MAX_INTERVAL_S = 31 * 86_400
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
+
+
+class Rows(NamedTuple):
+    """Rows of one table from a group of batches. `values` is measured columns × rows, NaN for null;
+    `job` and `gpu` are indexes into their batch's section, −1 for none."""
+
+    table: SampleTable
+    batch: Ints
+    row: Ints
+    time: Floats
+    interval: Floats
+    job: Ints
+    gpu: Ints
+    share: Floats
+    values: Floats
+
+    def take(self, mask: Bools) -> Rows:
+        """The rows where `mask` is true."""
+        if mask.all():
+            return self
+        return Rows(
+            table=self.table,
+            batch=self.batch[mask],
+            row=self.row[mask],
+            time=self.time[mask],
+            interval=self.interval[mask],
+            job=self.job[mask],
+            gpu=self.gpu[mask],
+            share=self.share[mask],
+            values=self.values[:, mask],
+        )
+
+
+class Rejection(NamedTuple):
+    """One row that was left out, and why."""
+
+    table: str
+    row: int
+    field: str
+    rule: str
+
+
+class Window(NamedTuple):
+    """The times (unix seconds) that a row may carry."""
+
+    oldest: float
+    newest: float
+
+    @classmethod
+    def around(cls, now: float, retention_s: float) -> Window:
+        """From the edge of raw retention to a little ahead of `now`."""
+        return cls(now - retention_s, now + MAX_AHEAD_S)
+
+
+def gather(table: str, batches: Sequence[Batch]) -> Rows | None:
+    """All rows of one table, in the order of `batches`; None when there are none."""
+    having = [(n, batch) for n, batch in enumerate(batches) if table in batch.rows]
+    if not having:
+        return None
+    counts = [batch.rows[table] for _, batch in having]
+    total = sum(counts)
+    spec = TABLES[table]
+
+    def floats(name: str) -> Floats:
+        return _floats([batch.tables[table].get(name) for _, batch in having], counts, total)
+
+    def indexes(name: str) -> Ints:
+        column = floats(name)
+        return np.where(np.isnan(column), -1, column).astype(np.int64)
+
+    return Rows(
+        table=spec,
+        batch=np.repeat(np.array([n for n, _ in having], np.int64), counts),
+        row=np.concatenate([np.arange(count) for count in counts]),
+        time=floats("time"),
+        interval=floats("interval_s"),
+        job=indexes("job"),
+        gpu=indexes("gpu"),
+        share=floats("share"),
+        values=np.stack([floats(column.name) for column in spec.columns]),
+    )
+
+
+def _floats(parts: Sequence[Sequence[Any] | None], counts: Sequence[int], total: int) -> Floats:
+    """One column end to end; a part that lacks it, and a null, are NaN."""
+    if all(part is None for part in parts):
+        return np.full(total, np.nan)
+    joined: list[Any] = []
+    for part, count in zip(parts, counts, strict=True):
+        joined += [None] * count if part is None else part
+    return np.array(joined, np.float64)
+
+
+def refuse(rows: Rows, window: Window) -> tuple[Bools, dict[int, list[Rejection]]]:
+    """Which rows may stay, and for each batch (by number) those that may not."""
+    good = np.ones(len(rows.time), np.bool_)
+    reasons: dict[int, list[Rejection]] = {}
+    for field, rule, bad in _checks(rows, window):
+        for at in np.flatnonzero(bad & good):
+            refused = Rejection(rows.table.name, int(rows.row[at]), field, rule)
+            reasons.setdefault(int(rows.batch[at]), []).append(refused)
+        good &= ~bad
+    return good, reasons
+
+
+def _checks(rows: Rows, window: Window) -> list[tuple[str, str, Bools]]:
+    """(field, rule, rows that break it); only what some row breaks."""
+    found = [
+        ("time", "too_old", rows.time < window.oldest),
+        ("time", "too_far_ahead", ~(rows.time <= window.newest)),
+        ("interval_s", "out_of_range", ~((rows.interval > 0) & (rows.interval <= MAX_INTERVAL_S))),
+    ]
+    if "share" in rows.table.keys:
+        found.append(("share", "out_of_range", ~((rows.share >= 0) & (rows.share <= 1))))
+    columns = rows.table.columns
+    lows = np.array([column.low for column in columns])[:, np.newaxis]
+    highs = np.array([column.high for column in columns])[:, np.newaxis]
+    with np.errstate(invalid="ignore"):
+        bad = (rows.values < lows) | (rows.values > highs)
+    for n in np.flatnonzero(bad.any(axis=1)):
+        rule = np.where(np.isinf(rows.values[n]), "not_finite", "out_of_range")
+        for text in ("not_finite", "out_of_range"):
+            found.append((columns[n].name, text, bad[n] & (rule == text)))
+    return [check for check in found if check[2].any()]
