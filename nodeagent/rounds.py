@@ -1,0 +1,232 @@
+"""What happens each second and each interval: look, read, build a batch, commit it."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+from nodeagent import __version__, batch, clock, identity
+from nodeagent.clock import CLOCK_TOLERANCE_S, Instant
+from nodeagent.collector import Frame
+from nodeagent.counters import Base
+from nodeagent.job_dirs import FileBudget
+from nodeagent.job_table import JobTable
+from nodeagent.live_job import Row
+from nodeagent.node_readings import NodeReadings
+from nodeagent.outbox import Outbox
+from nodeagent.paths import Paths
+from nodeagent.slurm_jobs import SlurmTrees
+from nodeagent.users import Users
+
+__all__ = ["Rounds", "Subject"]
+
+logger = logging.getLogger(__name__)
+
+_REPEAT_S = 600.0
+
+
+class Subject(NamedTuple):
+    """What the settings say about whom the agent speaks for; None where it has to find out."""
+
+    interval_s: float = 15.0
+    node_name: str | None = None
+    node_aliases: tuple[str, ...] = ()
+    cluster: str | None = None
+
+
+class Rounds:
+    """Reads the node and its jobs, and hands batches to the outbox."""
+
+    def __init__(
+        self,
+        subject: Subject,
+        paths: Paths,
+        *,
+        frame: Frame,
+        outbox: Outbox | None,
+        users: Users,
+        budget: FileBudget,
+        now: Callable[[], Instant] = clock.now,
+    ) -> None:
+        self._subject = subject
+        self._paths = paths
+        self._outbox = outbox
+        self._now = now
+        self._trees = SlurmTrees(paths)
+        self._node = NodeReadings(paths, frame)
+        self.jobs = JobTable(paths, frame, users, budget, now)
+        self._boot_id = identity.boot_id(paths)
+        self._machine_id = identity.machine_id(paths)
+        self._cluster = subject.cluster
+        # The name met in cgroup paths: after a restart on an idle node it is still the name.
+        self._learned_name: str | None = None
+        self._slurmd_name: str | None = None
+        self._identity = self._find_identity()
+        self._said: dict[str, float] = {}
+
+    def restore(self, stored: Mapping[str, Any] | None) -> None:
+        """Take up what was committed before, if anything."""
+        if stored is None:
+            return
+        same_boot = stored["boot_id"] == self._boot_id and self._boot_id != ""
+        self._learned_name = stored["learned_name"]
+        self._machine_id = self._machine_id or stored["machine_id"]
+        self.jobs.restore(stored["jobs"], stored["finals"], same_boot=same_boot)
+        if same_boot:
+            self._node.restore(stored["node"])
+
+    def tick(self) -> None:
+        """Look who came and went, read what matters most; ends are committed at once."""
+        if not self._trees.any(self._identity.owns):
+            self._trees.refresh()
+            if self._trees.nodes():
+                self._identity = self._find_identity()
+        # Before the look: what is gone by then has its last reading.
+        self.jobs.tick()
+        if self._trees.may_have_changed(self._identity.owns):
+            self._look()
+
+    def glance(self, job_ids: Iterable[str]) -> None:
+        """Read some jobs at once, because the kernel said that something happened to them."""
+        for job_id in job_ids:
+            self.jobs.read(job_id)
+        self._look()
+
+    def round(self) -> None:
+        """Read everything and commit one batch of it."""
+        contents, bases, node_base = self.read()
+        if self._outbox is None:
+            return
+        if self._outbox.is_full():
+            self._say(
+                "full",
+                "the spool is full: use adds up into longer intervals until the service answers",
+            )
+            contents, bases, node_base = [], {}, self._node.base
+        if self._keep(contents, bases, node_base):
+            self._rebase(bases, node_base)
+
+    def read(self) -> tuple[list[bytes], dict[str, Base], Base]:
+        """Read everything; return the batches' contents and the bases that hold once they are
+        kept."""
+        self._trees.refresh()
+        self._identity = self._find_identity()
+        self.jobs.look(self._trees.jobs(self._identity.owns))
+        if self._trees.sluids:
+            self._say(
+                "sluid", "%s jobs with SLUID directories are not reported", self._trees.sluids
+            )
+        self.jobs.read_all()
+        at = self._now()
+        time_stamp = clock.stamp(at, self._subject.interval_s)
+        node_row, node_base = self._node.read(at, time_stamp)
+        rows: list[tuple[Row, Row | None]] = []
+        bases = {}
+        for job_id, job in self.jobs.live.items():
+            if not job.parked:
+                rows.append((job.entry(), job.row(time_stamp)))
+                bases[job_id] = job.next_base()
+        contents = [self._finals_content()] if self.jobs.finals else []
+        contents.append(batch.content(self._header(), jobs=rows, node_row=node_row))
+        return contents, bases, node_base
+
+    def look_first(self) -> None:
+        """Read once and keep nothing, so that the next reading has something to count from."""
+        _, bases, node_base = self.read()
+        self._rebase(bases, node_base)
+
+    def close(self) -> None:
+        """Close what is open."""
+        self.jobs.close()
+
+    def _rebase(self, bases: Mapping[str, Base], node_base: Base) -> None:
+        self._node.rebase(node_base)
+        for job_id, base in bases.items():
+            self.jobs.live[job_id].rebase(base)
+
+    def _look(self) -> None:
+        ended = self.jobs.look(self._trees.jobs(self._identity.owns))
+        if not ended or self._outbox is None:
+            return
+        contents = [] if self._outbox.is_full() else [self._finals_content()]
+        self._keep(contents, {}, self._node.base)
+        # The end of a job is news.
+        self._outbox.hasten()
+
+    def _keep(self, contents: list[bytes], bases: Mapping[str, Base], node_base: Base) -> bool:
+        assert self._outbox is not None
+        if self._machine_id is None:
+            self._machine_id = secrets.token_hex(16)
+        document = {
+            "boot_id": self._boot_id,
+            "machine_id": self._machine_id,
+            "learned_name": self._learned_name,
+            "jobs": self.jobs.document(bases),
+            "node": self._node.to_json(node_base),
+            "finals": [] if contents else self.jobs.finals,
+        }
+        kept = self._outbox.commit(document, contents, (self._machine_id, self._identity.name))
+        if kept and contents:
+            self.jobs.finals = []
+        return kept
+
+    def _finals_content(self) -> bytes:
+        ends = [(final["job"], final["row"]) for final in self.jobs.finals]
+        return batch.content(self._header(), jobs=ends, node_row=None)
+
+    def _header(self) -> Row:
+        if self._machine_id is None:
+            self._machine_id = secrets.token_hex(16)
+        if self._cluster is None:
+            self._cluster = identity.cluster_name(self._paths)
+        return {
+            **self._clock_report(),
+            "machine_id": self._machine_id,
+            "agent_version": __version__,
+            "interval_s": self._subject.interval_s,
+            "cluster": self._cluster,
+            "node": {
+                "name": self._identity.name,
+                "aliases": list(self._identity.aliases),
+                "cpus": self._node.cpus,
+                "memory_bytes": self._node.memory_bytes,
+            },
+        }
+
+    def _clock_report(self) -> Row:
+        offset_s = self._outbox.clock_offset_s if self._outbox is not None else None
+        if offset_s is None or abs(offset_s) <= CLOCK_TOLERANCE_S:
+            return {}
+        return {"clock_offset_s": round(offset_s, 3)}
+
+    def _find_identity(self) -> identity.Identity:
+        in_cgroups = self._trees.nodes()
+        if not (self._subject.node_name or in_cgroups or self._learned_name):
+            self._slurmd_name = identity.slurmd_name(self._paths)
+        found = identity.node_identity(
+            setting=self._subject.node_name,
+            aliases=self._subject.node_aliases,
+            in_cgroups=in_cgroups,
+            learned=self._learned_name,
+            slurmd=self._slurmd_name,
+        )
+        if found.name in in_cgroups:
+            self._learned_name = found.name
+        foreign = sorted(name for name in in_cgroups if not found.owns(name))
+        if foreign:
+            self._say(
+                "foreign",
+                "jobs of %s are not read: this agent speaks for %s",
+                ", ".join(foreign),
+                found.name,
+            )
+        return found
+
+    def _say(self, subject: str, text: str, *values: object) -> None:
+        now = time.monotonic()
+        if now - self._said.get(subject, float("-inf")) >= _REPEAT_S:
+            self._said[subject] = now
+            logger.warning(text, *values)
