@@ -107,6 +107,7 @@ select
     max(interval_s) as interval_s,
     sum(cpu_known_s) as cpu_known_s,
     sum(cpu_capacity_s) as cpu_capacity_s,
+    sum(cpu_in_capacity_s) as cpu_in_capacity_s,
     sum(memory_known_s) as memory_known_s,
     sum(cpu_user_s) as cpu_user_s,
     sum(cpu_system_s) as cpu_system_s,

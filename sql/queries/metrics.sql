@@ -216,7 +216,6 @@ where
     and ($1::text is null or g.cluster = $1)
 
 -- name: metrics_node
--- CPU use is that of the node's newest interval; totals alone do not tell it.
 -- $1 cluster or null for all
 select
     n.node_id,
@@ -225,7 +224,7 @@ select
     1 as info,
     coalesce(n.agent_version, '') as agent_version,
     extract(epoch from n.last_sample_at)::float8 as last_sample_s,
-    s.cpu_usage_ratio,
+    n.cpu_usage_ratio,
     n.memory_total_bytes - n.memory_available_bytes as memory_used_bytes,
     g.gpu_utilization_ratio,
     n.cpu_user_s,
@@ -268,19 +267,6 @@ select
     n.processes,
     n.power_w
 from tsobs.node n
-left join lateral (
-    select
-        1 - (s.cpu_idle_s + coalesce(s.cpu_iowait_s, 0)) / nullif(
-            s.cpu_user_s + s.cpu_system_s + s.cpu_idle_s + coalesce(s.cpu_nice_s, 0)
-            + coalesce(s.cpu_iowait_s, 0) + coalesce(s.cpu_irq_s, 0) + coalesce(s.cpu_softirq_s, 0)
-            + coalesce(s.cpu_steal_s, 0),
-            0
-        ) as cpu_usage_ratio
-    from tsobs.node_sample s
-    -- The second bound is for the planner: it leaves out old chunks.
-    where s.node_id = n.node_id and s.time = n.last_sample_at and s.time > now() - interval '20 minutes'
-    limit 1
-) as s on true
 left join (
     select g.cluster, g.node, avg(g.utilization_ratio) as gpu_utilization_ratio
     from tsobs.gpu g

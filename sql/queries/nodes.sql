@@ -44,24 +44,11 @@ select
     n.*,
     n.last_sample_at > now() - 3 * least(n.interval_s, 300) * interval '1 second' as is_alive,
     coalesce(r.jobs, 0) as jobs,
-    s.cpu_usage_ratio,
     coalesce(d.gpus, 0) as gpus,
     d.gpu_utilization_ratio
 from page n
 left join running r using (node_id)
 left join devices d on d.cluster = n.cluster and d.node = n.node
-left join lateral (
-    select
-        1 - (s.cpu_idle_s + coalesce(s.cpu_iowait_s, 0)) / nullif(
-            s.cpu_user_s + s.cpu_system_s + s.cpu_idle_s + coalesce(s.cpu_nice_s, 0)
-            + coalesce(s.cpu_iowait_s, 0) + coalesce(s.cpu_irq_s, 0) + coalesce(s.cpu_softirq_s, 0)
-            + coalesce(s.cpu_steal_s, 0),
-            0
-        ) as cpu_usage_ratio
-    from tsobs.node_sample s
-    where s.node_id = n.node_id and s.time = n.last_sample_at
-    limit 1
-) as s on true
 order by n.cluster, n.node
 
 -- name: count_nodes

@@ -1,0 +1,164 @@
+"""GET /v1/jobs: filters, pages, bounds and bad parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from query.jobs_api import MAX_TOTAL
+from tests.integration.query.conftest import Asker
+from tests.integration.query.site import Site
+
+
+def ids(answer: Any) -> list[str]:
+    return [job["id"] for job in answer.json["jobs"]]
+
+
+async def jobs(site: Site) -> None:
+    """Five jobs of two users on three nodes, oldest first."""
+    for job_id, user, state, nodes in (
+        ("1", "alice", "completed", ["n1"]),
+        ("2", "bob", "failed", ["n1", "n2"]),
+        ("3", "alice", "running", ["n10"]),
+        ("4", "alice", "pending", None),
+        ("5", "bob", "running", ["n1"]),
+    ):
+        await site.job(job_id, user_name=user, state=state, nodes=nodes)
+
+
+async def test_newest_first_with_a_total(site: Site, ask: Asker) -> None:
+    await jobs(site)
+    answer = await ask("/v1/jobs")
+    assert ids(answer) == ["5", "4", "3", "2", "1"]
+    assert {key: answer.json[key] for key in answer.json if key != "jobs"} == {
+        "total": 5,
+        "limit": 100,
+        "offset": 0,
+    }
+
+
+async def test_no_jobs(ask: Asker) -> None:
+    answer = await ask("/v1/jobs")
+    assert answer.json == {"jobs": [], "total": 0, "limit": 100, "offset": 0}
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("state=running", ["5", "3"]),
+        ("state=unknown", []),
+        ("user=alice", ["4", "3", "1"]),
+        ("user=ali", []),
+        ("node=n1", ["5", "2", "1"]),  # and not n10
+        ("node=n2", ["2"]),
+        ("user=bob&state=running&node=n1&cluster=alpha", ["5"]),
+        ("cluster=beta", []),
+        ("state=", ["5", "4", "3", "2", "1"]),
+        ("limit=2", ["5", "4"]),
+        ("limit=2&offset=2", ["3", "2"]),
+        ("offset=9", []),
+    ],
+)
+async def test_filters(site: Site, ask: Asker, query: str, found: list[str]) -> None:
+    await jobs(site)
+    answer = await ask(f"/v1/jobs?{query}")
+    assert ids(answer) == found
+    if "limit" not in query and "offset" not in query:
+        assert answer.json["total"] == len(found)
+
+
+async def test_a_node_that_only_the_agent_told_of(site: Site, ask: Asker) -> None:
+    node = await site.node("n7")
+    await site.job_node(await site.job("7", nodes=None), node)
+    assert ids(await ask("/v1/jobs?node=n7")) == ["7"]
+
+
+async def test_pages_follow_each_other_though_new_jobs_come(site: Site, ask: Asker) -> None:
+    await jobs(site)
+    first = await ask("/v1/jobs?limit=2")
+    await site.job("6")
+    second = await ask(f"/v1/jobs?limit=2&cursor={first.json['next_cursor']}")
+    third = await ask(f"/v1/jobs?limit=2&cursor={second.json['next_cursor']}")
+    assert ids(first) + ids(second) + ids(third) == ["5", "4", "3", "2", "1"]
+    assert "next_cursor" not in third.json
+    assert second.json["total"] == 6
+
+
+async def test_a_total_beyond_the_limit_is_a_lower_bound(site: Site, ask: Asker) -> None:
+    await site.store.execute(
+        "insert into tsobs_store.job (cluster, scheduler, job_id, first_seen_at)"
+        f" select 'alpha', 'slurm', n::text, now() from generate_series(1, {MAX_TOTAL}) n"
+    )
+    answer = await ask("/v1/jobs?limit=1")
+    assert answer.json["total"] == MAX_TOTAL
+    assert "total_is_lower_bound" not in answer.json
+    await site.job("more")
+    answer = await ask("/v1/jobs?limit=1")
+    assert answer.json["total"] == MAX_TOTAL
+    assert answer.json["total_is_lower_bound"] is True
+
+
+@pytest.mark.parametrize(
+    ("query", "parameter", "rule"),
+    [
+        ("limit=0", "limit", "must be a whole number from 1 to 1000"),
+        ("limit=1001", "limit", "must be a whole number from 1 to 1000"),
+        ("limit=x", "limit", "must be a whole number from 1 to 1000"),
+        ("offset=-1", "offset", "must be a whole number from 0"),
+        ("cursor=abc", "cursor", "must be a whole number from 1 to 9223372036854775807"),
+        ("cursor=5&offset=1", "offset", "must not come with cursor"),
+        ("user=%00", "user", "must be 1 to 255 printable characters"),
+        ("user=a&user=b", "user", "expected one value, got 2"),
+    ],
+)
+async def test_a_bad_parameter_is_named_with_its_rule(
+    ask: Asker, query: str, parameter: str, rule: str
+) -> None:
+    answer = await ask(f"/v1/jobs?{query}")
+    assert answer.status == 400
+    assert answer.json["error"] == "invalid_request"
+    assert answer.json["details"] == {"parameter": parameter, "rule": rule}
+    assert parameter in answer.json["message"]
+
+
+async def test_states_and_parameters_that_do_not_exist(ask: Asker) -> None:
+    answer = await ask("/v1/jobs?state=done")
+    assert answer.status == 400
+    assert "pending, running, completed, failed, cancelled, unknown" in answer.json["message"]
+    assert (await ask("/v1/jobs?usr=alice")).json["details"]["parameter"] == "usr"
+    assert (await ask("/v1/jobs/1?limit=1")).status == 400
+
+
+async def test_a_deleted_job_is_not_there(site: Site, ask: Asker) -> None:
+    await site.job("9", deleted_at=site.now)
+    assert (await ask("/v1/jobs")).json["total"] == 0
+    answer = await ask("/v1/jobs/9")
+    assert (answer.status, answer.json["error"]) == (404, "not_found")
+    assert answer.json["message"] == "Job not found"
+
+
+async def test_a_viewer_bound_to_a_user(
+    site: Site, ask_as: Callable[..., Awaitable[Asker]]
+) -> None:
+    await jobs(site)
+    alice = await ask_as(user="alice")
+    answer = await alice("/v1/jobs")
+    assert (ids(answer), answer.json["total"]) == (["4", "3", "1"], 3)
+    assert ids(await alice("/v1/jobs?user=bob")) == []
+    assert (await alice("/v1/jobs/1")).status == 200
+    for path in ("/v1/jobs/2", "/v1/jobs/alpha:2.r0.0", "/v1/jobs/2/metrics"):
+        answer = await alice(path)
+        assert (answer.status, answer.json["message"]) == (404, "Job not found")
+
+
+async def test_a_viewer_bound_to_a_cluster(
+    site: Site, ask_as: Callable[..., Awaitable[Asker]]
+) -> None:
+    await site.job("1")
+    await site.job("2", cluster="beta")
+    reader = await ask_as(cluster="beta")
+    assert ids(await reader("/v1/jobs")) == ["2"]
+    assert ids(await reader("/v1/jobs?cluster=alpha")) == []
+    assert (await reader("/v1/jobs/1")).status == 404
