@@ -89,6 +89,12 @@ async def _check_server(connection: asyncpg.Connection[Record]) -> None:
         )
     if tuple(int(part) for part in available.split("-")[0].split(".")[:2]) < (2, 19):
         raise SetupError(f"TimescaleDB 2.19 or newer is needed, this server has {available}")
+    # Making the extension would end the connection with it, and look as if the server were away.
+    if not await connection.fetchval(query("timescaledb_is_loaded")):
+        raise SetupError(
+            "the server has TimescaleDB, but has not loaded it: add timescaledb to "
+            "shared_preload_libraries in postgresql.conf and restart the server"
+        )
 
 
 async def _applied(connection: asyncpg.Connection[Record]) -> dict[str, str]:
@@ -138,8 +144,7 @@ async def _apply(connection: asyncpg.Connection[Record], held: dict[str, str]) -
 def _refused(script: Script, error: asyncpg.PostgresError) -> SetupError:
     if isinstance(error, asyncpg.InsufficientPrivilegeError):
         return SetupError(
-            f"{script.name}: {error}. Migrate as a superuser, or as a role with CREATEROLE that "
+            f"{script.name}: {error.args[0].rstrip('.')}. Migrate as a superuser, or as a role with CREATEROLE that "
             "owns the database, after a superuser ran: create extension timescaledb"
         )
-    hint = "" if "preload" not in str(error) else ": add it to shared_preload_libraries and restart"
-    return SetupError(f"{script.name} could not be applied{hint}: {error}")
+    return SetupError(f"{script.name} could not be applied: {error}")

@@ -1,0 +1,64 @@
+"""Keeps raw samples as long as the setting says, in whichever way the server can."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from tsobs.db import connect, open_database, translated
+from tsobs.errors import SetupError, TsobsError
+from tsobs.sqlfiles import query
+
+__all__ = ["keep_maintaining", "maintain_once", "set_retention"]
+
+_log = logging.getLogger(__name__)
+
+_INSUFFICIENT_PRIVILEGE = "42501"
+
+
+async def maintain_once(url: str) -> int | None:
+    """Drops chunks past their retention and returns how many; None when another is at it.
+
+    Always 0 on a server with policies, which does this by itself. Raises Overloaded when the
+    database is away.
+    """
+    async with open_database(
+        url, role="tsobs_ingest", size=1, application_name="tsobs maintain"
+    ) as database:
+        dropped: int | None = await database.fetchval("maintain")
+    return dropped
+
+
+async def set_retention(url: str, days: float) -> None:
+    """Has the database keep raw samples for `days`; on a server with policies, changes them too.
+
+    Raises SetupError when that is another time than now and the URL's user may not change it.
+    """
+    async with connect(url, application_name="tsobs retention") as connection:
+        try:
+            with translated():
+                if await connection.fetchval(query("has_retention"), days):
+                    return
+                async with connection.transaction():
+                    await connection.execute(query("become_owner"))
+                    await connection.execute(query("set_retention"), days)
+        except TsobsError as error:
+            if getattr(error.__cause__, "sqlstate", None) != _INSUFFICIENT_PRIVILEGE:
+                raise
+            raise SetupError(
+                f"this database user may not set the retention of raw samples to {days:g} days: "
+                "start the service once as a member of tsobs_owner, or leave "
+                "METRICS_RETENTION_DAYS as the database has it"
+            ) from error
+    _log.info("raw samples are kept for %g days", days)
+
+
+async def keep_maintaining(url: str, every_s: float) -> None:
+    """Maintains every `every_s` seconds until cancelled; a failure is logged and tried again."""
+    while True:
+        try:
+            if dropped := await maintain_once(url):
+                _log.info("dropped %d chunks of samples past their retention", dropped)
+        except TsobsError as error:
+            _log.warning("maintenance failed, again in %g s: %s", every_s, error)
+        await asyncio.sleep(every_s)

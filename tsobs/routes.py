@@ -1,0 +1,51 @@
+"""Every route of the service with the scope it needs, in one table."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NamedTuple
+
+__all__ = ["ROUTES", "Route", "Scope", "routes_of"]
+
+
+class Scope(StrEnum):
+    """What a token may do; `public` needs none and `admin` implies all."""
+
+    PUBLIC = "public"
+    AGENT = "agent"
+    EVENTS = "events"
+    REMOTE_WRITE = "remote_write"
+    READ = "read"
+    ADMIN = "admin"
+
+
+class Route(NamedTuple):
+    """One method and path; `roles` are the roles of `tsobs serve` that answer it."""
+
+    method: str
+    path: str
+    scope: Scope
+    roles: frozenset[str]
+
+
+_INGEST = frozenset({"all", "ingest"})
+_QUERY = frozenset({"all", "query"})
+_EVERY = _INGEST | _QUERY
+
+ROUTES = (
+    Route("GET", "/v1/health", Scope.PUBLIC, _EVERY),
+    Route("POST", "/v1/samples", Scope.AGENT, _INGEST),
+    Route("POST", "/v1/events/job-started", Scope.EVENTS, _INGEST),
+    Route("POST", "/v1/events/job-finished", Scope.EVENTS, _INGEST),
+    Route("GET", "/metrics", Scope.READ, _QUERY),
+    Route("GET", "/metrics/service", Scope.READ, _EVERY),
+    Route("GET", "/v1/jobs", Scope.READ, _QUERY),
+    Route("GET", "/v1/jobs/{id}", Scope.READ, _QUERY),
+    Route("GET", "/v1/jobs/{id}/metrics", Scope.READ, _QUERY),
+    Route("GET", "/v1/nodes", Scope.READ, _QUERY),
+)
+
+
+def routes_of(role: str) -> tuple[Route, ...]:
+    """The routes that a process of this role answers."""
+    return tuple(route for route in ROUTES if role in route.roles)

@@ -1,0 +1,190 @@
+"""The web application: routes joined with their handlers, and what every request passes through."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+from aiohttp import web
+from aiohttp.typedefs import Handler as NextHandler
+from aiohttp.typedefs import Middleware
+
+from tsobs.access import Access, access_middleware
+from tsobs.answers import error_response, json_response
+from tsobs.errors import Overloaded, SetupError, TooLarge, TsobsError
+from tsobs.log import CORRELATION_ID
+from tsobs.origin import answer_preflight, mark_cors
+from tsobs.routes import Route
+from tsobs.selfmetrics import HttpMetrics
+from tsobs.settings import Settings
+
+__all__ = ["CORRELATION", "Handler", "Handlers", "json_response", "make_app"]
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+# What a service offers, by method and path as in tsobs.routes.
+Handlers = Mapping[tuple[str, str], Handler]
+
+# The id that a caller gave its request, or the one made for it; kept with what the request changes.
+CORRELATION = web.RequestKey("correlation", str)
+_CORRELATION_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
+
+_log = logging.getLogger(__name__)
+
+
+def make_app(
+    handlers: Handlers,
+    routes: Sequence[Route],
+    *,
+    access: Access,
+    metrics: HttpMetrics,
+    settings: Settings,
+) -> web.Application:
+    """An application that answers exactly `routes`; a SetupError names what does not match."""
+    _check_complete(handlers, routes)
+    app = web.Application(
+        middlewares=[
+            _observe(metrics, settings),
+            _preflight(settings.cors_origin),
+            access_middleware(access, routes),
+        ],
+        # Bodies arrive as sent: who decompresses them also bounds what comes out.
+        client_max_size=settings.max_body_bytes,
+    )
+    methods: dict[str, list[str]] = {}
+    for route in routes:
+        handler = _as_function(handlers[route.method, route.path])
+        for method in ("GET", "HEAD") if route.method == "GET" else (route.method,):
+            app.router.add_route(method, route.path, handler)
+            methods.setdefault(route.path, []).append(method)
+    for path, allowed in methods.items():
+        app.router.add_route("OPTIONS", path, _options([*allowed, "OPTIONS"]))
+    app.on_response_prepare.append(_sign(settings.cors_origin))
+    return app
+
+
+def _check_complete(handlers: Handlers, routes: Sequence[Route]) -> None:
+    declared = {(route.method, route.path) for route in routes}
+    problems = [f"{' '.join(key)} has no handler" for key in sorted(declared - set(handlers))]
+    problems += [f"{' '.join(key)} has no route" for key in sorted(set(handlers) - declared)]
+    if problems:
+        raise SetupError(f"tsobs.routes and the handlers differ: {'; '.join(problems)}")
+
+
+def _as_function(handler: Handler) -> Handler:
+    """aiohttp takes an object with an async `__call__` for a handler that is not async."""
+
+    async def call(request: web.Request) -> web.StreamResponse:
+        return await handler(request)
+
+    return call
+
+
+def _options(allowed: Sequence[str]) -> Handler:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return web.Response(status=204, headers={"Allow": ", ".join(sorted(allowed))})
+
+    return answer
+
+
+def _sign(
+    allowed_origin: str | None,
+) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
+    async def sign(request: web.Request, response: web.StreamResponse) -> None:
+        response.headers["Server"] = "tsobs"
+        response.headers.setdefault("X-Content-Type-Options", "nosniff")
+        if correlation_id := request.get(CORRELATION):
+            response.headers["X-Correlation-Id"] = correlation_id
+        mark_cors(request, response, allowed_origin)
+
+    return sign
+
+
+def _observe(metrics: HttpMetrics, settings: Settings) -> Middleware:
+    """Outermost: correlation id, time limit, errors as answers, and the request's metrics."""
+
+    @web.middleware
+    async def observe(request: web.Request, handler: NextHandler) -> web.StreamResponse:
+        given = request.headers.get("X-Correlation-Id", "")
+        request[CORRELATION] = given if _CORRELATION_ID.fullmatch(given) else secrets.token_hex(16)
+        token = CORRELATION_ID.set(request[CORRELATION])
+        started = time.perf_counter()
+        status = 499  # nobody is left to answer: the client went away, or the service stops
+        try:
+            with metrics.in_flight.track_inprogress():
+                response = await _answer(request, handler, settings)
+                status = response.status
+                return response
+        finally:
+            duration_s = time.perf_counter() - started
+            route = _route_name(request)
+            method = request.method if route != "other" else "other"
+            metrics.duration.labels(method, route, str(status)).observe(duration_s)
+            _log.debug("%s %s %d in %.3f s", request.method, request.path, status, duration_s)
+            CORRELATION_ID.reset(token)
+
+    return observe
+
+
+def _route_name(request: web.Request) -> str:
+    """The path as declared: what clients make up must not become label values."""
+    resource = request.match_info.route.resource
+    return "other" if resource is None else resource.canonical
+
+
+async def _answer(
+    request: web.Request, handler: NextHandler, settings: Settings
+) -> web.StreamResponse:
+    try:
+        if (request.content_length or 0) > settings.max_body_bytes:
+            raise TooLarge(
+                f"the body has {request.content_length} bytes and {settings.max_body_bytes} "
+                "are allowed",
+                max_body_bytes=settings.max_body_bytes,
+            )
+        return await _in_time(request, handler, settings.request_timeout_s)
+    except (TsobsError, web.HTTPException, web.RequestPayloadError) as error:
+        return _answer_error(request, error)
+    except Exception as error:
+        if request.writer.output_size > 0:
+            raise  # half an answer is out already: only cutting the connection tells the client
+        return _answer_error(request, error)
+
+
+async def _in_time(
+    request: web.Request, handler: NextHandler, timeout_s: float
+) -> web.StreamResponse:
+    limit = asyncio.timeout(timeout_s)
+    try:
+        async with limit:
+            return await handler(request)
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        if request.body_exists and not request.content.at_eof():
+            raise web.HTTPRequestTimeout from None
+        raise Overloaded(f"no answer within {timeout_s:g} s", retry_after_s=5.0) from None
+
+
+def _answer_error(request: web.Request, error: Exception) -> web.Response:
+    if isinstance(error, web.RequestPayloadError):
+        error = web.HTTPBadRequest(reason="the body broke off or is malformed")
+    response = error_response(error, correlation_id=request[CORRELATION])
+    if response.status == 500:
+        _log.error("%s %s failed", request.method, request.path, exc_info=error)
+    elif response.status == 503:
+        _log.warning("%s %s refused: %s", request.method, request.path, error)
+    else:
+        _log.info("%s %s refused: %s", request.method, request.path, error)
+    return response
+
+
+def _preflight(allowed_origin: str | None) -> Middleware:
+    @web.middleware
+    async def preflight(request: web.Request, handler: NextHandler) -> web.StreamResponse:
+        return answer_preflight(request, allowed_origin) or await handler(request)
+
+    return preflight
