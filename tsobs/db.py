@@ -12,7 +12,7 @@ import asyncpg
 from tsobs.errors import InvalidRequest, Overloaded, SetupError, TsobsError
 from tsobs.sqlfiles import query
 
-__all__ = ["Connection", "Database", "Record", "connect", "open_database"]
+__all__ = ["Connection", "Database", "Record", "connect", "open_database", "translated"]
 
 Record = asyncpg.Record
 
@@ -212,6 +212,14 @@ def translated_setup() -> Iterator[None]:
             raise SetupError(f"{cause}: create the database, or correct DATABASE_URL") from cause
         if isinstance(cause, asyncpg.InvalidAuthorizationSpecificationError):
             raise SetupError(f"{cause}: correct the user or password in DATABASE_URL") from cause
+        if isinstance(
+            cause, asyncpg.InvalidParameterValueError | asyncpg.InsufficientPrivilegeError
+        ):
+            raise SetupError(
+                f"{cause}: run `tsobs migrate`, or grant the role to the user in DATABASE_URL"
+            ) from cause
+        if isinstance(cause, asyncpg.ClientConfigurationError):
+            raise SetupError(f"DATABASE_URL cannot be read: {cause}") from cause
         raise
     except ValueError as error:
         raise SetupError(f"DATABASE_URL cannot be read: {error}") from error

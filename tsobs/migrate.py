@@ -144,7 +144,8 @@ async def _apply(connection: asyncpg.Connection[Record], held: dict[str, str]) -
 def _refused(script: Script, error: asyncpg.PostgresError) -> SetupError:
     if isinstance(error, asyncpg.InsufficientPrivilegeError):
         return SetupError(
-            f"{script.name}: {error.args[0].rstrip('.')}. Migrate as a superuser, or as a role with CREATEROLE that "
-            "owns the database, after a superuser ran: create extension timescaledb"
+            f"{script.name}: {error.args[0].rstrip('.')}. Migrate as a superuser, or as a role "
+            "with CREATEROLE that owns the database, after a superuser ran: "
+            "create extension timescaledb"
         )
     return SetupError(f"{script.name} could not be applied: {error}")

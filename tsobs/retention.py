@@ -19,8 +19,8 @@ _INSUFFICIENT_PRIVILEGE = "42501"
 async def maintain_once(url: str) -> int | None:
     """Drops chunks past their retention and returns how many; None when another is at it.
 
-    Always 0 on a server with policies, which does this by itself. Raises Overloaded when the
-    database is away.
+    A server with policies drops by itself: there this sees that the policies exist, and returns 0.
+    Raises Overloaded when the database is away.
     """
     async with open_database(
         url, role="tsobs_ingest", size=1, application_name="tsobs maintain"

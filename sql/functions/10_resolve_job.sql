@@ -66,7 +66,7 @@ begin
             next_run(p_cluster, p_scheduler, p_job_id, p_restart_count), p_at)
         returning job_key into found_key;
         is_new := true;
-    else
+    elsif p_restart_count is not null then
         update job set
             restart_count = p_restart_count,
             run = next_run(p_cluster, p_scheduler, p_job_id, p_restart_count)

@@ -81,11 +81,11 @@ begin
 end
 $$;
 
--- Merges facts (names as in tsobs_store.job; absent or null = not known to the teller) into one run and
--- writes the audit row when anything changed. p_state_rank: the rank of the state alone, when it was
+-- Merges facts (names as in tsobs_store.job; absent or null = not known to the teller), which speak of p_at, into
+-- one run and writes the audit row when anything changed. p_state_rank: the rank of the state alone, when it was
 -- concluded and not told. Returns whether anything changed; the same told with a higher rank is no change.
 create or replace function tsobs_store.merge_job(
-    p_job_key bigint, p_rank int, p_state_rank int, p_facts jsonb,
+    p_job_key bigint, p_at timestamptz, p_rank int, p_state_rank int, p_facts jsonb,
     p_kind text, p_actor text, p_source text, p_correlation_id text, p_payload jsonb
 ) returns boolean language plpgsql set search_path = tsobs_store, pg_temp set timezone = 'UTC' as $$
 declare
@@ -116,6 +116,7 @@ begin
 
     merged := jsonb_populate_record(held, coalesce(fields, '{}'));
     merged.ranks := held.ranks || coalesce(field_ranks, '{}');
+    merged.first_seen_at := least(held.first_seen_at, p_at);
     if p_facts ->> 'state' is not null and state_wins(
         held.state, held.state_reason, held.raw_state, coalesce((held.ranks ->> 'state')::int, 0),
         p_facts ->> 'state', p_facts ->> 'state_reason', p_facts ->> 'raw_state', p_state_rank
@@ -152,13 +153,13 @@ begin
         submit_at = merged.submit_at, start_at = merged.start_at, end_at = merged.end_at,
         exit_code = merged.exit_code, signal = merged.signal, oom_killed = merged.oom_killed,
         scheduler_instance = merged.scheduler_instance, ingest_version = merged.ingest_version,
-        ranks = merged.ranks, updated_at = merged.updated_at
+        first_seen_at = merged.first_seen_at, ranks = merged.ranks, updated_at = merged.updated_at
     where job_key = p_job_key;
 
     select jsonb_object_agg(key, was -> key) filter (where was -> key <> 'null'), jsonb_object_agg(key, value)
     into before, after
     from jsonb_each(to_jsonb(merged))
-    where value is distinct from was -> key and key not in ('ranks', 'updated_at');
+    where value is distinct from was -> key and key not in ('ranks', 'first_seen_at', 'updated_at');
     if after is null then
         return false;
     end if;

@@ -18,7 +18,8 @@ begin
         values (run.found_key, 'restart-count', p_actor, p_source, p_correlation_id, p_rank, p_payload,
             jsonb_build_object('restart_count', p_restart_count));
     end if;
-    is_changed := merge_job(job_key, p_rank, p_state_rank, p_facts, p_kind, p_actor, p_source, p_correlation_id, p_payload);
+    is_changed := merge_job(
+        job_key, p_at, p_rank, p_state_rank, p_facts, p_kind, p_actor, p_source, p_correlation_id, p_payload);
     outcome := case when run.is_new then 'created' when is_changed or run.is_adopted then 'updated' else 'skipped' end;
 end
 $$;

@@ -1,5 +1,6 @@
--- Raw retention, the same call in both editions. On Community the database drops by policy; on Apache the
--- service (or cron, by `tsobs maintain --once`) calls maintain(). Whole chunks go, never single rows.
+-- Raw retention, the same calls in both editions. The service (or cron, by `tsobs maintain --once`) calls
+-- maintain(): on Community it makes the policies by which the database drops, on Apache it drops. Whole chunks go,
+-- never single rows.
 
 -- What this server can do: one row, read from the server.
 create or replace function tsobs_store.capability(
@@ -61,9 +62,9 @@ begin
 end
 $$;
 
--- What policies would do, where there are none. One caller at a time; the others return at once.
--- Returns the number of chunks dropped, or null when another is at it. A table whose old chunks are being read is
--- left for the next time: waiting for the reader would make everyone else wait behind it.
+-- What policies would do, where there are none; elsewhere sees that the policies are there. One caller at a time;
+-- the others return at once. Returns the number of chunks dropped, or null when another is at it. A table whose old
+-- chunks are being read is left for the next time: waiting for the reader would make everyone else wait behind it.
 create or replace function tsobs_store.maintain() returns int
 language plpgsql security definer
 set search_path = pg_catalog, public, pg_temp set lock_timeout = '2s' as $$
@@ -72,11 +73,14 @@ declare
     dropped int := 0;
     n int;
 begin
-    if (tsobs_store.capability()).has_policies then
-        return 0;
-    end if;
     if not pg_try_advisory_xact_lock(hashtextextended('tsobs.maintain', 0)) then
         return null;
+    end if;
+    if (tsobs_store.capability()).has_policies then
+        if exists (select from tsobs_store.tables_without_policy(tsobs_store.raw_retention())) then
+            perform tsobs_store.set_raw_retention(extract(epoch from tsobs_store.raw_retention()) / 86400);
+        end if;
+        return 0;
     end if;
     for raw_table in select tsobs_store.raw_tables() loop
         begin

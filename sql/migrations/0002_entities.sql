@@ -1,6 +1,7 @@
 -- What exists: nodes, GPUs, jobs; and each job's running totals by node and by GPU.
 -- Rows that every flush updates leave room in their page (fillfactor), and no index covers a column that
--- changes, so the update stays in the page (HOT) and vacuum has little to do.
+-- changes, so the update stays in the page (HOT) and vacuum has little to do. Rows of jobs are kept for ever
+-- and leave less room than the few of nodes and GPUs (sql/README.md has the measurements).
 
 create table tsobs_store.setting (
     name text primary key,
@@ -21,6 +22,7 @@ create table tsobs_store.node (
     first_sample_at timestamptz,
     last_sample_at timestamptz,
     known_s double precision not null default 0,
+    cpu_usage_ratio double precision,
     -- Totals of the deltas.
     cpu_user_s double precision,
     cpu_nice_s double precision,
@@ -164,6 +166,10 @@ create table tsobs_store.job (
 create index job_by_id on tsobs_store.job (job_id);
 create index job_alive on tsobs_store.job (job_key) where state in ('pending', 'running');
 create index job_by_start on tsobs_store.job (start_at desc, job_key desc);
+create index job_by_state on tsobs_store.job (state, job_key) where deleted_at is null;
+create index job_by_nodes on tsobs_store.job using gin (nodes);
+create index job_by_array on tsobs_store.job (array_job_id, array_task_id) where array_job_id is not null;
+create index job_by_het on tsobs_store.job (het_job_id, het_offset) where het_job_id is not null;
 create index job_by_user on tsobs_store.job (user_name, start_at desc);
 
 create table tsobs_store.job_node (
@@ -179,9 +185,11 @@ create table tsobs_store.job_node (
     last_sample_at timestamptz,
     gone_at timestamptz,
     known_s double precision not null default 0,
-    -- Seconds, and CPU seconds on offer, in which CPU use was known: what a CPU ratio divides by.
+    -- Seconds in which CPU use was known; CPU seconds on offer in these, where the allocation was known, and
+    -- the CPU seconds used in the same: a CPU ratio is the third over the second.
     cpu_known_s double precision,
     cpu_capacity_s double precision,
+    cpu_in_capacity_s double precision,
     -- Memory × seconds, and the seconds in which memory was known: what a mean divides by.
     memory_used_byte_s double precision,
     memory_known_s double precision,
@@ -221,7 +229,7 @@ create table tsobs_store.job_node (
     processes double precision,
     threads double precision,
     primary key (job_key, node_id)
-) with (fillfactor = 60);
+) with (fillfactor = 80);
 create index job_node_by_node on tsobs_store.job_node (node_id, job_key);
 
 create table tsobs_store.job_gpu (
@@ -244,7 +252,7 @@ create table tsobs_store.job_gpu (
     power_w double precision,
     temperature_celsius double precision,
     primary key (job_key, gpu_id)
-) with (fillfactor = 60);
+) with (fillfactor = 80);
 
 create table tsobs_store.job_event (
     event_id bigint generated always as identity primary key,

@@ -19,10 +19,12 @@ select ordinal, outcome from tsobs_store.claim_batches($1, $2, $3, $4, $5)
 -- name: retention_seconds
 select extract(epoch from tsobs_store.raw_retention())::double precision
 
--- name: allocate_job_node
--- $1 job_key, $2 node_id int, $3 cpus, $4 memory_bytes
+-- name: allocate_job_nodes
+-- $1 job_key bigint[], $2 node_id int, $3 cpus[], $4 memory_bytes bigint[]; in key order, as flushes take them
 insert into tsobs_store.job_node as t (job_key, node_id, allocated_cpus, allocated_memory_bytes)
-values ($1, $2, $3::double precision, $4::bigint)
+select a.job_key, $2::int, a.cpus, a.memory_bytes
+from unnest($1::bigint[], $3::double precision[], $4::bigint[]) as a (job_key, cpus, memory_bytes)
+order by a.job_key
 on conflict (job_key, node_id) do update set
     allocated_cpus = coalesce(excluded.allocated_cpus, t.allocated_cpus),
     allocated_memory_bytes = coalesce(excluded.allocated_memory_bytes, t.allocated_memory_bytes)

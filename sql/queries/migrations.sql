@@ -4,6 +4,10 @@ select pg_advisory_lock(hashtextextended('tsobs.migrate', 0))
 -- name: timescaledb_available
 select coalesce(installed_version, default_version) from pg_available_extensions where name = 'timescaledb'
 
+-- name: timescaledb_is_loaded
+-- Its settings exist once the server has loaded it; what a file merely mentions is not shown here.
+select exists (select from pg_settings where name like 'timescaledb.%')
+
 -- name: has_migration_table
 select to_regclass('tsobs_store.migration') is not null
 

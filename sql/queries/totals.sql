@@ -18,7 +18,7 @@ create temp table if not exists node_add on commit delete rows as select * from 
 -- name: add_job_node
 insert into tsobs_store.job_node as t (
     job_key, node_id, interval_s, sample_count, first_sample_at, first_interval_s, last_sample_at, known_s,
-    cpu_known_s, cpu_capacity_s, memory_used_byte_s, memory_known_s, cpu_usage_ratio_max,
+    cpu_known_s, cpu_capacity_s, cpu_in_capacity_s, memory_used_byte_s, memory_known_s, cpu_usage_ratio_max,
     memory_used_bytes_max, memory_rss_bytes_max, memory_swap_bytes_max, cpu_usage_ratio, cpu_user_s,
     cpu_system_s, cpu_throttled_s, cpu_pressure_some_s, cpu_pressure_full_s, memory_pressure_some_s,
     memory_pressure_full_s, io_pressure_some_s, io_pressure_full_s, io_read_bytes, io_write_bytes, io_read_ops,
@@ -28,7 +28,7 @@ insert into tsobs_store.job_node as t (
 )
 select
     job_key, node_id, interval_s, sample_count, first_sample_at, first_interval_s, last_sample_at, known_s,
-    cpu_known_s, cpu_capacity_s, memory_used_byte_s, memory_known_s, cpu_usage_ratio_max,
+    cpu_known_s, cpu_capacity_s, cpu_in_capacity_s, memory_used_byte_s, memory_known_s, cpu_usage_ratio_max,
     memory_used_bytes_max, memory_rss_bytes_max, memory_swap_bytes_max, cpu_usage_ratio, cpu_user_s,
     cpu_system_s, cpu_throttled_s, cpu_pressure_some_s, cpu_pressure_full_s, memory_pressure_some_s,
     memory_pressure_full_s, io_pressure_some_s, io_pressure_full_s, io_read_bytes, io_write_bytes, io_read_ops,
@@ -42,6 +42,7 @@ on conflict (job_key, node_id) do update set
     known_s = t.known_s + excluded.known_s,
     cpu_known_s = tsobs_store.add_known(t.cpu_known_s, excluded.cpu_known_s),
     cpu_capacity_s = tsobs_store.add_known(t.cpu_capacity_s, excluded.cpu_capacity_s),
+    cpu_in_capacity_s = tsobs_store.add_known(t.cpu_in_capacity_s, excluded.cpu_in_capacity_s),
     memory_used_byte_s = tsobs_store.add_known(t.memory_used_byte_s, excluded.memory_used_byte_s),
     memory_known_s = tsobs_store.add_known(t.memory_known_s, excluded.memory_known_s),
     cpu_user_s = tsobs_store.add_known(t.cpu_user_s, excluded.cpu_user_s),
@@ -137,7 +138,8 @@ update tsobs_store.gpu t set
     encoder_ratio = case when a.last_sample_at >= coalesce(t.last_sample_at, '-infinity') then a.encoder_ratio else t.encoder_ratio end,
     decoder_ratio = case when a.last_sample_at >= coalesce(t.last_sample_at, '-infinity') then a.decoder_ratio else t.decoder_ratio end,
     memory_used_bytes = case when a.last_sample_at >= coalesce(t.last_sample_at, '-infinity') then a.memory_used_bytes else t.memory_used_bytes end,
-    memory_total_bytes = case when a.last_sample_at >= coalesce(t.last_sample_at, '-infinity') then a.memory_total_bytes else t.memory_total_bytes end,
+    -- Told with the GPU itself, too (ensure_gpu): a sample without it must not forget it.
+    memory_total_bytes = case when a.last_sample_at >= coalesce(t.last_sample_at, '-infinity') then coalesce(a.memory_total_bytes, t.memory_total_bytes) else t.memory_total_bytes end,
     power_w = case when a.last_sample_at >= coalesce(t.last_sample_at, '-infinity') then a.power_w else t.power_w end,
     power_limit_w = case when a.last_sample_at >= coalesce(t.last_sample_at, '-infinity') then a.power_limit_w else t.power_limit_w end,
     temperature_celsius = case when a.last_sample_at >= coalesce(t.last_sample_at, '-infinity') then a.temperature_celsius else t.temperature_celsius end,
@@ -179,6 +181,7 @@ update tsobs_store.node t set
     energy_dram_j = tsobs_store.add_known(t.energy_dram_j, a.energy_dram_j),
     energy_platform_j = tsobs_store.add_known(t.energy_platform_j, a.energy_platform_j),
     energy_unattributed_j = tsobs_store.add_known(t.energy_unattributed_j, a.energy_unattributed_j),
+    cpu_usage_ratio = case when a.last_sample_at >= coalesce(t.last_sample_at, '-infinity') then a.cpu_usage_ratio else t.cpu_usage_ratio end,
     interval_s = case when a.last_sample_at >= coalesce(t.last_sample_at, '-infinity') then a.interval_s else t.interval_s end,
     cpus = case when a.last_sample_at >= coalesce(t.last_sample_at, '-infinity') then a.cpus else t.cpus end,
     memory_total_bytes = case when a.last_sample_at >= coalesce(t.last_sample_at, '-infinity') then a.memory_total_bytes else t.memory_total_bytes end,

@@ -14,6 +14,8 @@ to tsobs_ingest;
 grant select, insert, delete on tsobs_store.ingest_body to tsobs_ingest;
 grant select on tsobs_store.setting to tsobs_ingest;
 grant usage on schema tsobs_store to tsobs_query;
+-- A service whose user has these roles and no more checks at its start that the schema is its own version's.
+grant select on tsobs_store.migration to tsobs_ingest, tsobs_query;
 -- Checking a token needs its hash, and leaves when it was last used.
 grant select, update (last_used_at) on tsobs_store.api_token to tsobs_ingest, tsobs_query;
 

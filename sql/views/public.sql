@@ -25,7 +25,8 @@ select
     n.io_pressure_some_s, n.io_pressure_full_s, n.energy_package_j, n.energy_dram_j, n.energy_platform_j,
     n.energy_unattributed_j, n.cpus, n.memory_total_bytes, n.memory_available_bytes, n.memory_free_bytes,
     n.memory_cached_bytes, n.memory_buffers_bytes, n.swap_total_bytes, n.swap_free_bytes, n.load1, n.load5,
-    n.load15, n.processes_running, n.processes, n.power_w
+    n.load15, n.processes_running, n.processes, n.power_w,
+    n.cpu_usage_ratio
 from tsobs_store.node n;
 
 create or replace view tsobs.gpu as
@@ -56,7 +57,8 @@ select
     jn.io_read_bytes, jn.io_write_bytes, jn.io_read_ops, jn.io_write_ops, jn.page_faults,
     jn.major_page_faults, jn.memory_limit_hits, jn.oom_kills, jn.energy_j, jn.cpus_allocated,
     jn.memory_used_bytes, jn.memory_rss_bytes, jn.memory_cache_bytes, jn.memory_shmem_bytes,
-    jn.memory_swap_bytes, jn.memory_limit_bytes, jn.memory_peak_bytes, jn.processes, jn.threads
+    jn.memory_swap_bytes, jn.memory_limit_bytes, jn.memory_peak_bytes, jn.processes, jn.threads,
+    jn.cpu_in_capacity_s
 from tsobs_store.job_node jn
 join tsobs_store.job j using (job_key)
 join tsobs_store.node n using (node_id);

@@ -159,11 +159,25 @@ async def test_policies_change_with_the_setting(database_url: str) -> None:
         await set_retention(database_url, 2)
         second = await connection.fetch(POLICIES)
         assert {row["name"]: row["drop_after"] for row in second} == dict.fromkeys(ROWS, "48:00:00")
-        # One that an operator removed comes back with the next start.
-        await connection.execute("select remove_retention_policy('tsobs_store.gpu_sample')")
-        await set_retention(database_url, 2)
-        assert len(await connection.fetch(POLICIES)) == len(ROWS)
+
+
+@pytest.mark.community
+@pytest.mark.parametrize("days", [None, 2.5])
+async def test_maintenance_makes_the_policies_that_are_missing(
+    database_url: str, days: float | None
+) -> None:
+    """A service that is told nothing, and one whose operator removed a policy."""
+    async with connected(database_url) as connection:
+        assert await connection.fetch(POLICIES) == []
+        if days:
+            await set_retention(database_url, days)
+            await connection.execute("select remove_retention_policy('tsobs_store.gpu_sample')")
         assert await maintain_once(database_url) == 0
+        made = await connection.fetch(POLICIES)
+        drop_after = f"{(days or 7) * 24:.0f}:00:00"
+        assert {row["name"]: row["drop_after"] for row in made} == dict.fromkeys(ROWS, drop_after)
+        assert await maintain_once(database_url) == 0
+        assert await connection.fetch(POLICIES) == made
 
 
 async def test_setting_and_policies_are_one_transaction(database_url: str) -> None:
