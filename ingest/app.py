@@ -28,6 +28,9 @@ STAGING = ("create_job_node_add", "create_job_gpu_add", "create_gpu_add", "creat
 PLANNER = {"enable_hashjoin": "off", "enable_mergejoin": "off"}
 # Names are resolved beside the writers' transactions, and events beside both.
 EXTRA_CONNECTIONS = 2
+# Bodies of the largest size that may be held while they arrive and are parsed; of the usual size,
+# a hundred times as many.
+BODIES_AT_ONCE = 4
 
 
 @asynccontextmanager
@@ -62,7 +65,7 @@ async def open_ingest(settings: Settings, registry: CollectorRegistry) -> AsyncI
 def _handlers(
     settings: Settings, database: Database, writer: Writer, metrics: IngestMetrics
 ) -> Handlers:
-    budget = ByteBudget(settings.ingest_queue_bytes)
+    budget = ByteBudget(BODIES_AT_ONCE * settings.max_body_bytes)
     samples = SamplesHandler(
         writer,
         metrics,

@@ -26,7 +26,11 @@ MAX_JOBS = 5_000
 MAX_GPUS = 1_024
 MAX_ALIASES = 16
 MAX_TEXT = 255
+# Cluster, scheduler and job_id are one index entry, which holds 2,704 bytes.
+MAX_SCHEDULER = 64
 MAX_SEQ = 2**62
+# Of a SHA-256, which processors compute in hardware: enough to tell bodies apart.
+HASH_BYTES = 16
 
 _STREAM = re.compile(r"[0-9a-f]{32}")
 _NUMBER: frozenset[type] = frozenset({int, float})
@@ -90,6 +94,7 @@ class Batch(NamedTuple):
     cluster: str | None
     machine_id: str
     agent_version: str | None
+    clock_offset_s: float | None
     node: Node
     jobs: tuple[Job, ...]
     gpus: tuple[Gpu, ...]
@@ -110,11 +115,12 @@ def parse_batch(body: Any, text: bytes, done: asyncio.Future[Any]) -> Batch:
     return Batch(
         stream=_stream(top.get("stream")),
         seq=_seq(top.get("seq")),
-        hash=hashlib.blake2b(text, digest_size=16).digest(),
+        hash=hashlib.sha256(text).digest()[:HASH_BYTES],
         size_bytes=len(text),
         cluster=_text_or_none(top.get("cluster"), "cluster"),
         machine_id=_text(top.get("machine_id"), "machine_id"),
         agent_version=_text_or_none(top.get("agent_version"), "agent_version"),
+        clock_offset_s=_number_or_none(top.get("clock_offset_s"), "clock_offset_s"),
         node=node,
         jobs=jobs,
         gpus=gpus,
@@ -130,8 +136,8 @@ _MEASURED = {
 }
 # What is known beside the tables, by section; "" is the body itself.
 _KNOWN = {
-    "": {"stream", "seq", "cluster", "machine_id", "agent_version", "interval_s", "tables"}
-    | {"node", "jobs", "gpus"},
+    "": {"stream", "seq", "machine_id", "agent_version", "clock_offset_s", "interval_s"}
+    | {"cluster", "node", "jobs", "gpus", "tables"},
     # A node's capacity comes with its samples.
     "node": {"name", "aliases", "cpus", "memory_bytes"},
     "jobs": set(Job._fields),
@@ -149,9 +155,9 @@ def _object(value: Any, field: str) -> dict[str, Any]:
     return value
 
 
-def _text(value: Any, field: str) -> str:
-    if not isinstance(value, str) or not value or len(value) > MAX_TEXT or "\x00" in value:
-        raise _refuse(field, f"a text of 1 to {MAX_TEXT} characters without null")
+def _text(value: Any, field: str, most: int = MAX_TEXT) -> str:
+    if not isinstance(value, str) or not value or len(value) > most or "\x00" in value:
+        raise _refuse(field, f"a text of 1 to {most} characters without null")
     return value
 
 
@@ -181,6 +187,14 @@ def _node(value: Any) -> Node:
         _text(section.get("name"), "node.name"),
         tuple(_text(alias, "node.aliases") for alias in aliases),
     )
+
+
+def _number_or_none(value: Any, field: str) -> float | None:
+    if value is None:
+        return None
+    if type(value) not in _NUMBER or not abs(value) < float("inf"):
+        raise _refuse(field, "a number")
+    return float(value)
 
 
 def _stream(value: Any) -> uuid.UUID:
@@ -220,10 +234,10 @@ def _length(section: Mapping[str, Any], field: str, name: str, most: int) -> int
     return len(values)
 
 
-def _texts(column: Column, field: str) -> Column:
+def _texts(column: Column, field: str, most: int = MAX_TEXT) -> Column:
     for value in column:
         if value is not None:
-            _text(value, field)
+            _text(value, field, most)
     return column
 
 
@@ -240,13 +254,13 @@ def _jobs(value: Any) -> tuple[Job, ...]:
     section = _object(value, "jobs")
     n = _length(section, "jobs", "job_id", MAX_JOBS)
 
-    def texts(name: str) -> Column:
-        return _texts(_column(section, "jobs", name, n, _TEXT_OR_NULL), f"jobs.{name}")
+    def texts(name: str, most: int = MAX_TEXT) -> Column:
+        return _texts(_column(section, "jobs", name, n, _TEXT_OR_NULL), f"jobs.{name}", most)
 
     def numbers(name: str) -> Column:
         return _column(section, "jobs", name, n, _NUMBER_OR_NULL)
 
-    schedulers, ids = texts("scheduler"), texts("job_id")
+    schedulers, ids = texts("scheduler", MAX_SCHEDULER), texts("job_id")
     if None in schedulers or None in ids:
         raise _refuse("jobs.scheduler and jobs.job_id", "known for every job")
     columns = (

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import orjson
@@ -15,10 +15,14 @@ from isal import isal_zlib
 
 from tsobs.errors import InvalidRequest, Overloaded, TooLarge, UnsupportedMedia
 
-__all__ = ["ByteBudget", "parse_json", "read_body", "unpack"]
+__all__ = ["INLINE_BYTES", "ByteBudget", "parse_json", "taken_body", "unpack"]
 
 # Past this, unpacking and parsing go to a thread: the loop must answer others meanwhile.
-INLINE_BYTES = 64 << 10
+INLINE_BYTES = 512 << 10
+PIECE_BYTES = 64 << 10
+# A parsed value takes up to a hundred times its text. The largest batch has a tenth less.
+MAX_VALUES = 1_000_000
+MAX_CONTAINERS = 10_000
 GZIP_WINDOW = 31  # zlib's code for "gzip header and trailer"
 
 
@@ -30,32 +34,49 @@ class ByteBudget:
         self.held_bytes = 0
 
     @contextmanager
-    def hold(self, size_bytes: int) -> Iterator[None]:
-        """Holds `size_bytes` until left; raises Overloaded when they are not to be had."""
+    def share(self) -> Iterator[Share]:
+        """One request's part, given back when left."""
+        share = Share(self)
+        try:
+            yield share
+        finally:
+            self.held_bytes -= share.held_bytes
+
+
+class Share:
+    """What one request holds of a budget."""
+
+    def __init__(self, budget: ByteBudget) -> None:
+        self.held_bytes = 0
+        self._budget = budget
+
+    def grow(self, size_bytes: int) -> None:
+        """Holds so many bytes more; raises Overloaded when they are not to be had."""
+        others = self._budget.held_bytes - self.held_bytes
         # One request always fits, or a limit below a body's size would refuse it for ever.
-        if self.held_bytes and self.held_bytes + size_bytes > self.limit_bytes:
+        if others and self._budget.held_bytes + size_bytes > self._budget.limit_bytes:
             raise Overloaded("too much is being taken in at the moment", retry_after_s=2)
         self.held_bytes += size_bytes
-        try:
-            yield
-        finally:
-            self.held_bytes -= size_bytes
+        self._budget.held_bytes += size_bytes
 
 
-async def read_body(request: web.Request, budget: ByteBudget, max_bytes: int) -> bytes:
-    """The body as it came over the wire; raises TooLarge past `max_bytes`."""
+@asynccontextmanager
+async def taken_body(
+    request: web.Request, budget: ByteBudget, max_bytes: int
+) -> AsyncIterator[bytes]:
+    """The body as it came over the wire, on the budget until left; raises TooLarge past
+    `max_bytes`. What is on its way counts only as it arrives: a slow sender keeps nobody out."""
     length = request.content_length
     if length is not None and length > max_bytes:
         raise _too_large("the body", max_bytes, length=length)
-    pieces: list[bytes] = []
-    size = 0
-    with budget.hold(length if length is not None else max_bytes):
-        async for piece in request.content.iter_chunked(INLINE_BYTES):
-            size += len(piece)
-            if size > max_bytes:
+    with budget.share() as share:
+        body = bytearray()
+        async for piece in request.content.iter_chunked(PIECE_BYTES):
+            share.grow(len(piece))
+            if share.held_bytes > max_bytes:
                 raise _too_large("the body", max_bytes)
-            pieces.append(piece)
-        return b"".join(pieces)
+            body += piece
+        yield bytes(body)
 
 
 async def unpack(request: web.Request, body: bytes, max_bytes: int) -> bytes:
@@ -76,9 +97,10 @@ async def unpack(request: web.Request, body: bytes, max_bytes: int) -> bytes:
             field="Content-Encoding",
             rule="gzip or identity",
         )
-    if len(body) <= INLINE_BYTES:
-        return gunzip(body, max_bytes)
-    return await asyncio.to_thread(gunzip, body, max_bytes)
+    try:
+        return gunzip(body, min(INLINE_BYTES, max_bytes))
+    except TooLarge:
+        return await asyncio.to_thread(gunzip, body, max_bytes)
 
 
 def gunzip(body: bytes, max_bytes: int) -> bytes:
@@ -86,7 +108,7 @@ def gunzip(body: bytes, max_bytes: int) -> bytes:
     unpacker = isal_zlib.decompressobj(GZIP_WINDOW)
     try:
         text = unpacker.decompress(body, max_bytes + 1)
-    except isal_zlib.error as error:
+    except isal_zlib.error as error:  # type: ignore[misc]  # a class, which the stub hides
         raise InvalidRequest(
             f"the body is not gzip: {error}", field="body", rule="one gzip member"
         ) from error
@@ -104,7 +126,14 @@ def gunzip(body: bytes, max_bytes: int) -> bytes:
 def parse_json(text: bytes) -> Any:
     """JSON to objects. NaN and infinities, which are not JSON, become infinity: a row rule then
     refuses the
-    row and not the whole body."""
+    row and not the whole body. Raises TooLarge for more values than any batch has."""
+    # Before parsing, for it would be too late after; a comma in a text counts, too.
+    if text.count(b",") >= MAX_VALUES or text.count(b"[") + text.count(b"{") > MAX_CONTAINERS:
+        raise TooLarge(
+            f"the body holds more than {MAX_VALUES} values or {MAX_CONTAINERS} lists and objects",
+            field="body",
+            rule=f"at most {MAX_VALUES} values, {MAX_CONTAINERS} lists and objects",
+        )
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError as error:

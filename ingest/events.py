@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -9,7 +10,7 @@ from typing import Any, NamedTuple
 import orjson
 from aiohttp import web
 
-from ingest.body import ByteBudget, parse_json, read_body, unpack
+from ingest.body import ByteBudget, parse_json, taken_body, unpack
 from ingest.fields import Field, read_fields
 from tsobs.db import Database
 from tsobs.errors import Forbidden, InvalidRequest, ValidationError
@@ -50,13 +51,16 @@ _REASONS = frozenset(
     | {"suspended", "exit_code", "signal"}
 )
 
+# An escaped null: after an even number of backslashes.
+_NULL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+
 # Fields of both events, as they arrive: the job's column (None: used otherwise) and the kind of
 # value.
 _COMMON = (
     Field("job_id", None, "name", required=True),
     Field("timestamp", None, "time", required=True),
     Field("cluster", None, "name"),
-    Field("scheduler", None, "name"),
+    Field("scheduler", None, "word"),
     Field("restart_count", None, "count"),
     Field("source", None, "text"),
     Field("node", None, "text"),
@@ -133,8 +137,8 @@ class EventsHandler:
         return _answer(told, "updated" if is_news else outcome, message)
 
     async def _body(self, request: web.Request) -> dict[str, Any]:
-        raw = await read_body(request, self._budget, self._max_body_bytes)
-        body = parse_json(await unpack(request, raw, self._max_body_bytes))
+        async with taken_body(request, self._budget, self._max_body_bytes) as raw:
+            body = parse_json(await unpack(request, raw, self._max_body_bytes))
         if not isinstance(body, dict):
             raise InvalidRequest("Invalid JSON body", field="body", rule="an object")
         return body
@@ -150,6 +154,7 @@ class EventsHandler:
         # An ending's restart_count is only a hint (Slurm's epilog of a requeued run says the next
         # one).
         restart_count = values.get("restart_count") if kind == "started" else None
+        payload = _payload(body)
         async with self._database.transaction() as connection:
             row = await connection.fetchrow(
                 "observe_job",
@@ -166,11 +171,26 @@ class EventsHandler:
                 "slurm-prolog" if kind == "started" else "slurm-epilog",
                 values.get("source") or "lifecycle-event",
                 request[CORRELATION],
-                orjson.dumps(body).decode(),
+                payload,
             )
         assert row is not None
         outcome: str = row["outcome"]
         return outcome
+
+
+def _payload(body: Mapping[str, Any]) -> str:
+    """The event for the audit trail; raises InvalidRequest for what jsonb cannot hold."""
+    try:
+        text = orjson.dumps(body).decode()
+    except orjson.JSONEncodeError as error:
+        raise InvalidRequest(
+            f"Invalid JSON body: {error}", field="body", rule="nested 254 deep at most"
+        ) from error
+    if _NULL.search(text):
+        raise InvalidRequest(
+            "Invalid JSON body: a text holds a null character", field="body", rule="no \\u0000"
+        )
+    return text
 
 
 def read_started(body: Mapping[str, Any]) -> Told:

@@ -15,6 +15,7 @@ __all__ = ["Field", "read_fields"]
 MAX_TEXT = 1_024
 # What identifies is indexed, and an index entry has its limits.
 MAX_NAME = 255
+MAX_WORD = 64
 MAX_ITEMS = 100_000
 MIB = 1 << 20
 MAX_MEBIBYTES = 10**12
@@ -56,17 +57,20 @@ def _text(value: Any) -> str:
     return value
 
 
-def _name(value: Any) -> str:
-    text = _text(value)
-    if len(text) > MAX_NAME:
-        raise ValueError
-    return text
+def _short(most: int) -> Callable[[Any], str]:
+    def read(value: Any) -> str:
+        text = _text(value)
+        if len(text) > most:
+            raise ValueError
+        return text
+
+    return read
 
 
 def _texts(value: Any) -> list[str]:
     if not isinstance(value, list) or len(value) > MAX_ITEMS:
         raise ValueError
-    return sorted({_text(item) for item in value if item != ""})
+    return sorted({_short(MAX_NAME)(item) for item in value if item != ""})
 
 
 def _number(value: Any) -> float:
@@ -112,8 +116,9 @@ def _time(value: Any) -> datetime:
 
 _KINDS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "text": (_text, f"a text of at most {MAX_TEXT} characters without null"),
-    "name": (_name, f"a text of at most {MAX_NAME} characters without null"),
-    "texts": (_texts, "a list of texts"),
+    "name": (_short(MAX_NAME), f"a text of at most {MAX_NAME} characters without null"),
+    "word": (_short(MAX_WORD), f"a text of at most {MAX_WORD} characters without null"),
+    "texts": (_texts, f"a list of texts of at most {MAX_NAME} characters"),
     "number": (_number, "a number from 0 to 1e15"),
     "integer": (_integer, "an integer of 32 bits"),
     "count": (_count, "an integer of at least 0"),

@@ -7,8 +7,9 @@ and the flush holds no lock on names while it copies.
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -53,6 +54,10 @@ class _Cache:
         if len(self._entries) > CACHE_ENTRIES:
             self._entries.popitem(last=False)
 
+    def drop(self, key: Any) -> None:
+        """Forgets an id."""
+        self._entries.pop(key, None)
+
 
 class Names:
     """Resolves batches; `cluster` is for agents that do not name theirs."""
@@ -66,122 +71,183 @@ class Names:
 
     async def resolve(self, batch: Batch) -> Ids:
         """Ids for everything a batch names; what is new is made, as running jobs seen by an
-        agent."""
-        found = self._cached(batch)
-        if found is not None:
-            return found
-        async with self._database.transaction() as connection:
-            return await self._ask(connection, batch)
+        agent. Raises Overloaded when the database cannot answer now."""
+        told = _Told.by(batch, batch.cluster or self._cluster)
+        found = self._cached(told)
+        if found is None:
+            found = await self._ask(told)
+            # Only now: ids of a transaction that was rolled back never were.
+            self._remember(told, found)
+        for job in batch.jobs:
+            # Its id may come again, for another job.
+            if job.gone_at is not None:
+                self._jobs.drop((found.node_id, job[:4]))
+        return found
 
-    def _cached(self, batch: Batch) -> Ids | None:
-        cluster = batch.cluster or self._cluster
-        node_id = self._nodes.get((cluster, batch.node.name), _node_told(batch))
+    def _cached(self, told: _Told) -> Ids | None:
+        node_id = self._nodes.get((told.cluster, told.batch.node.name), told.node)
         if node_id is None:
             return None
-        job_keys = [self._jobs.get((node_id, job[:4]), _job_told(job)) for job in batch.jobs]
-        gpu_ids = [self._gpus.get(gpu.uuid, (node_id, gpu)) for gpu in batch.gpus]
+        job_keys = [self._jobs.get((node_id, job[:4]), told.job(job)) for job in told.batch.jobs]
+        gpu_ids = [self._gpus.get(gpu.uuid, (node_id, gpu)) for gpu in told.batch.gpus]
         if None in job_keys or None in gpu_ids:
             return None
         return Ids(node_id, job_keys, gpu_ids)  # type: ignore[arg-type]
 
-    async def _ask(self, connection: Connection, batch: Batch) -> Ids:
-        cluster = batch.cluster or self._cluster
-        node_id: int = await connection.fetchval(
+    def _remember(self, told: _Told, ids: Ids) -> None:
+        batch = told.batch
+        self._nodes.put((told.cluster, batch.node.name), told.node, ids.node_id)
+        for job, key in zip(batch.jobs, ids.job_keys, strict=True):
+            self._jobs.put((ids.node_id, job[:4]), told.job(job), key)
+        for gpu, gpu_id in zip(batch.gpus, ids.gpu_ids, strict=True):
+            self._gpus.put(gpu.uuid, (ids.node_id, gpu), gpu_id)
+
+    async def _ask(self, told: _Told) -> Ids:
+        """Each kind in a transaction of its own: a flush takes rows of jobs, GPUs and nodes in
+        that order, and who held a node while waiting for a job would wait in a circle with it."""
+        batch = told.batch
+        node_id = self._nodes.get((told.cluster, batch.node.name), told.node)
+        if node_id is None:
+            node_id = await self._ask_node(told)
+        job_keys: dict[Job, int] = {}
+        gpu_ids: dict[Gpu, int] = {}
+        for job in batch.jobs:
+            if (known := self._jobs.get((node_id, job[:4]), told.job(job))) is not None:
+                job_keys[job] = known
+        for gpu in batch.gpus:
+            if (known := self._gpus.get(gpu.uuid, (node_id, gpu))) is not None:
+                gpu_ids[gpu] = known
+        job_keys |= await self._ask_jobs(told, node_id, set(batch.jobs) - job_keys.keys())
+        for gpu in set(batch.gpus) - gpu_ids.keys():
+            gpu_ids[gpu] = await self._ask_gpu(gpu, node_id)
+        return Ids(
+            node_id, [job_keys[job] for job in batch.jobs], [gpu_ids[gpu] for gpu in batch.gpus]
+        )
+
+    async def _ask_node(self, told: _Told) -> int:
+        batch = told.batch
+        node_id: int = await self._database.fetchval(
             "ensure_node",
-            cluster,
+            told.cluster,
             batch.node.name,
             list(batch.node.aliases),
             batch.machine_id,
             batch.agent_version,
         )
-        job_keys: dict[Job, int] = {}
-        # Sorted, so that two batches with the same new jobs do not wait for each other in a circle.
-        for job in sorted(set(batch.jobs), key=lambda job: (job.scheduler, job.job_id)):
-            job_keys[job] = await self._ask_job(connection, batch, cluster, node_id, job)
-        gpu_ids = {
-            gpu: await _ask_gpu(connection, node_id, gpu)
-            for gpu in sorted(set(batch.gpus), key=lambda gpu: gpu.uuid)
-        }
-        self._nodes.put((cluster, batch.node.name), _node_told(batch), node_id)
-        for job, key in job_keys.items():
-            self._jobs.put((node_id, job[:4]), _job_told(job), key)
-        for gpu, gpu_id in gpu_ids.items():
-            self._gpus.put(gpu.uuid, (node_id, gpu), gpu_id)
-        return Ids(
-            node_id, [job_keys[job] for job in batch.jobs], [gpu_ids[gpu] for gpu in batch.gpus]
-        )
+        return node_id
 
-    async def _ask_job(
-        self, connection: Connection, batch: Batch, cluster: str, node_id: int, job: Job
-    ) -> int:
-        known = self._jobs.get((node_id, job[:4]), _job_told(job))
-        if known is not None:
-            return known
-        facts = {
-            "state": "running",
-            "start_at": _iso(job.started_at),
-            "user_name": job.user_name,
-            "uid": job.uid,
-            "nodes": [batch.node.name],
-            "oom_killed": job.oom_killed or None,
-            "ingest_version": f"agent-{batch.agent_version or __version__}",
-        }
-        row = await connection.fetchrow(
-            "observe_job",
-            cluster,
-            job.scheduler,
-            job.job_id,
-            job.restart_count,
-            _moment(job.started_at if job.started_at is not None else _first_time(batch, job)),
-            job.started_at is not None,
-            AGENT_RANK,
-            AGENT_RANK,
-            orjson.dumps(facts).decode(),
-            "observed",
-            f"agent@{batch.node.name}",
-            "agent",
-            None,
-            None,
+    async def _ask_jobs(self, told: _Told, node_id: int, jobs: Collection[Job]) -> dict[Job, int]:
+        if not jobs:
+            return {}
+        keys: dict[Job, int] = {}
+        async with self._database.transaction() as connection:
+            # Sorted, so that two batches with the same jobs do not wait for each other in a circle.
+            for job in sorted(jobs, key=_order):
+                keys[job] = await _observe(connection, told, job)
+            # Last, and in the order of flushes, which take these rows too.
+            allocated = {key: job for job, key in keys.items()}
+            await connection.execute(
+                "allocate_job_nodes",
+                list(allocated),
+                node_id,
+                [job.cpus for job in allocated.values()],
+                [_whole(job.memory_bytes) for job in allocated.values()],
+            )
+        return keys
+
+    async def _ask_gpu(self, gpu: Gpu, node_id: int) -> int:
+        gpu_id: int = await self._database.fetchval(
+            "ensure_gpu",
+            gpu.uuid,
+            gpu.parent_uuid,
+            node_id,
+            gpu.vendor,
+            gpu.model,
+            gpu.memory_total_bytes,
         )
-        assert row is not None
-        await connection.execute(
-            "allocate_job_node", row["job_key"], node_id, job.cpus, _whole(job.memory_bytes)
-        )
-        key: int = row["job_key"]
-        return key
+        return gpu_id
 
 
-async def _ask_gpu(connection: Connection, node_id: int, gpu: Gpu) -> int:
-    gpu_id: int = await connection.fetchval(
-        "ensure_gpu",
-        gpu.uuid,
-        gpu.parent_uuid,
-        node_id,
-        gpu.vendor,
-        gpu.model,
-        gpu.memory_total_bytes,
+async def _observe(connection: Connection, told: _Told, job: Job) -> int:
+    batch = told.batch
+    facts = {
+        "state": "running",
+        "start_at": _iso(job.started_at),
+        "user_name": job.user_name,
+        "uid": job.uid,
+        "nodes": [batch.node.name],
+        "oom_killed": job.oom_killed or None,
+        "ingest_version": f"agent-{batch.agent_version or __version__}",
+    }
+    row = await connection.fetchrow(
+        "observe_job",
+        told.cluster,
+        job.scheduler,
+        job.job_id,
+        job.restart_count,
+        _moment(told.first_at(job) if job.started_at is None else job.started_at),
+        job.started_at is not None,
+        AGENT_RANK,
+        AGENT_RANK,
+        orjson.dumps(facts).decode(),
+        "observed",
+        f"agent@{batch.node.name}",
+        "agent",
+        None,
+        None,
     )
-    return gpu_id
+    assert row is not None
+    key: int = row["job_key"]
+    return key
 
 
-def _node_told(batch: Batch) -> Any:
-    return (batch.node.aliases, batch.machine_id, batch.agent_version)
+def _order(job: Job) -> tuple[str, str, int, float]:
+    return (job.scheduler, job.job_id, job.restart_count or 0, job.started_at or 0.0)
 
 
-def _job_told(job: Job) -> Any:
-    return (job.user_name, job.uid, job.cpus, job.memory_bytes, job.oom_killed or None)
+class _Told(NamedTuple):
+    """What a batch tells of things; when it is as before, the database need not be asked."""
+
+    batch: Batch
+    cluster: str
+    # The oldest time at which the batch speaks of a job whose start it does not know.
+    first: Mapping[Job, float]
+
+    @classmethod
+    def by(cls, batch: Batch, cluster: str) -> _Told:
+        """Reads a batch."""
+        unknown = [(n, job) for n, job in enumerate(batch.jobs) if job.started_at is None]
+        return cls(batch, cluster, _first_times(batch, unknown) if unknown else {})
+
+    @property
+    def node(self) -> Any:
+        """Of the node."""
+        return (self.batch.node.aliases, self.batch.machine_id, self.batch.agent_version)
+
+    def job(self, job: Job) -> Any:
+        """Of a job. One without a start is asked for again now and then, for only the time tells
+        whether its id has come to mean another job."""
+        hour = self.first[job] // 3600 if job.started_at is None else None
+        return (job.user_name, job.uid, job.cpus, job.memory_bytes, job.oom_killed or None, hour)
+
+    def first_at(self, job: Job) -> float:
+        """When the batch first speaks of a job without a start, in unix seconds."""
+        return self.first[job]
 
 
-def _first_time(batch: Batch, job: Job) -> float:
-    """The oldest time at which the batch speaks of the job: its rows, its end, else now."""
-    at = batch.jobs.index(job)
+def _first_times(batch: Batch, jobs: Sequence[tuple[int, Job]]) -> dict[Job, float]:
+    """By job, the oldest time of its rows or of its end, else now."""
+    rows: dict[int, float] = {}
     table = batch.tables.get("job_sample", {"job": (), "time": ()})
-    times = [t for n, t in zip(table["job"], table["time"], strict=True) if n == at]
-    if job.gone_at is not None:
-        times.append(job.gone_at)
-    now = datetime.now(UTC).timestamp()
-    # A row with a wild time is refused later; it must not make a job in another century.
-    return max(min(times, default=now), now - 366 * 86_400)
+    for n, at in zip(table["job"], table["time"], strict=True):
+        rows[n] = min(at, rows.get(n, at))
+    now = time.time()
+    first: dict[Job, float] = {}
+    for n, job in jobs:
+        told = [at for at in (rows.get(n), job.gone_at, first.get(job)) if at is not None]
+        # A row with a wild time is refused later; it must not make a job in another century.
+        first[job] = min(max(min(told, default=now), now - 366 * 86_400), now)
+    return first
 
 
 def _moment(unix_s: float) -> datetime:

@@ -37,20 +37,18 @@ class Rows(NamedTuple):
     share: Floats
     values: Floats
 
-    def take(self, mask: Bools) -> Rows:
-        """The rows where `mask` is true."""
-        if mask.all():
-            return self
+    def take(self, chosen: Ints | Bools) -> Rows:
+        """The rows with these numbers, in this order; or those where a mask is true."""
         return Rows(
             table=self.table,
-            batch=self.batch[mask],
-            row=self.row[mask],
-            time=self.time[mask],
-            interval=self.interval[mask],
-            job=self.job[mask],
-            gpu=self.gpu[mask],
-            share=self.share[mask],
-            values=self.values[:, mask],
+            batch=self.batch[chosen],
+            row=self.row[chosen],
+            time=self.time[chosen],
+            interval=self.interval[chosen],
+            job=self.job[chosen],
+            gpu=self.gpu[chosen],
+            share=self.share[chosen],
+            values=self.values[:, chosen],
         )
 
 

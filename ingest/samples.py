@@ -9,7 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from ingest.batch import Batch, parse_batch
-from ingest.body import INLINE_BYTES, ByteBudget, parse_json, read_body, unpack
+from ingest.body import INLINE_BYTES, ByteBudget, parse_json, taken_body, unpack
 from ingest.flush import Outcome
 from ingest.selfmetrics import IngestMetrics
 from ingest.writer import Writer
@@ -53,8 +53,8 @@ class SamplesHandler:
 
     async def __call__(self, request: web.Request) -> web.StreamResponse:
         """One request."""
-        body = await read_body(request, self._budget, self._max_body_bytes)
-        batch = await self._parse(request, body)
+        async with taken_body(request, self._budget, self._max_body_bytes) as body:
+            batch = await self._parse(request, body)
         self._check_bounds(request[VIEWER], batch)
         outcome = await self._writer.submit(batch)
         return json_response(self._answer(batch, outcome))
@@ -92,6 +92,8 @@ class SamplesHandler:
                 rule="one agent a stream",
             )
         self._metrics.ignored.inc(len(batch.ignored))
+        if batch.clock_offset_s is not None:
+            self._metrics.skewed.inc()
         return {
             "status": outcome.status,
             "time": time.time(),

@@ -51,6 +51,11 @@ class IngestMetrics:
         self.batches = Counter(
             "tsobs_ingest_batches", "Batches answered, by status.", ["status"], registry=registry
         )
+        self.skewed = Counter(
+            "tsobs_ingest_skewed_batches",
+            "Batches of agents whose clock is more than a minute off.",
+            registry=registry,
+        )
         self.ignored = Counter(
             "tsobs_ingest_ignored_columns",
             "Tables and columns that were sent and are not known here.",

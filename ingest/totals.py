@@ -125,6 +125,7 @@ def job_node_addition(rows: Rows, job_key: Ints, node_id: Ints) -> Addition:
         "known_s": groups.sum(rows.interval),
         "cpu_known_s": groups.sum(_where_known(cpu_s, rows.interval)),
         "cpu_capacity_s": groups.sum(_where_known(cpu_s, capacity_s)),
+        "cpu_in_capacity_s": groups.sum(_where_known(capacity_s, cpu_s)),
         "memory_used_byte_s": groups.sum(used * rows.interval),
         "memory_known_s": groups.sum(_where_known(used, rows.interval)),
         "cpu_usage_ratio": groups.last(usage),
@@ -138,12 +139,23 @@ def job_node_addition(rows: Rows, job_key: Ints, node_id: Ints) -> Addition:
     return _addition("job_node", groups, keys, rows, floats)
 
 
+def _node_cpu_usage(column: Mapping[str, Floats]) -> Floats:
+    """The share of CPU time that was not idle; NaN unless user, system and idle are known."""
+    parts = ("cpu_nice_s", "cpu_irq_s", "cpu_softirq_s", "cpu_steal_s")
+    busy_s = column["cpu_user_s"] + column["cpu_system_s"]
+    busy_s = busy_s + sum(np.nan_to_num(column[name]) for name in parts)
+    all_s = busy_s + column["cpu_idle_s"] + np.nan_to_num(column["cpu_iowait_s"])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(all_s > 0, busy_s / all_s, np.nan)
+
+
 def node_addition(rows: Rows, node_id: Ints) -> Addition:
     """Totals of node_sample rows by node."""
     groups = Groups((node_id,), rows.time)
     floats = {
         "interval_s": groups.last(rows.interval),
         "known_s": groups.sum(rows.interval),
+        "cpu_usage_ratio": groups.last(_node_cpu_usage(_by_name(rows))),
         **_deltas_and_gauges(rows, groups, None),
     }
     keys = {"node_id": Key(groups.keys[0].astype(np.int32))}

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 GROUP_ROWS = 10_000
 # How long a batch waits when the one before it had no company.
 LONE_S = 0.005
-# Deadlocks and serialization failures (class 40) pass when tried again at once.
+# How often a flush that met a deadlock is tried.
 TRIES = 3
 # How often the retention setting is read again.
 RETENTION_TTL_S = 60.0
@@ -150,7 +150,16 @@ class Writer:
             try:
                 ids.append(await self._names.resolve(batch))
                 batches.append(batch)
-            except TsobsError as error:
+            except Overloaded as error:
+                if _is_passing_quarrel(error):
+                    _fail([batch], error)
+                    continue
+                # The database is away for all of them: none waits for its own time-out.
+                self._metrics.failures.inc()
+                _fail(group, error)
+                return
+            except Exception as error:
+                _note_unexpected(error)
                 _fail([batch], error)
         if not batches:
             return
@@ -159,8 +168,9 @@ class Writer:
         except Overloaded as error:
             self._metrics.failures.inc()
             _fail(batches, error)
-        except TsobsError as error:
+        except Exception as error:
             self._metrics.failures.inc()
+            _note_unexpected(error)
             if len(batches) == 1:
                 _fail(batches, error)
                 return
@@ -171,7 +181,8 @@ class Writer:
     async def _store_alone(self, batch: Batch, ids: Ids) -> None:
         try:
             await self._store([batch], [ids])
-        except TsobsError as error:
+        except Exception as error:
+            _note_unexpected(error)
             _fail([batch], error)
 
     async def _store(self, batches: Sequence[Batch], ids: Sequence[Ids]) -> None:
@@ -190,7 +201,7 @@ class Writer:
             try:
                 return await store(self._database, prepared)
             except Overloaded as error:
-                if not left or not str(error.details.get("sqlstate", "")).startswith("40"):
+                if not left or not _is_passing_quarrel(error):
                     raise
         raise AssertionError("unreachable")
 
@@ -199,6 +210,16 @@ class Writer:
             self._retention_s = await self._database.fetchval("retention_seconds")
             self._retention_read_at = time.monotonic()
         return self._retention_s
+
+
+def _is_passing_quarrel(error: Overloaded) -> bool:
+    """A deadlock or a serialization failure: passes when tried again at once."""
+    return str(error.details.get("sqlstate", "")).startswith("40")
+
+
+def _note_unexpected(error: Exception) -> None:
+    if not isinstance(error, TsobsError):
+        log.error("a batch cannot be stored", exc_info=error)
 
 
 def _fail(batches: Sequence[Batch], error: Exception) -> None:

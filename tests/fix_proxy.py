@@ -18,6 +18,7 @@ class Proxy:
         self._server: asyncio.Server | None = None
         self._port = 0
         self._pumps: set[asyncio.Task[None]] = set()
+        self._sinks: set[asyncio.StreamWriter] = set()
 
     @property
     def url(self) -> str:
@@ -38,23 +39,36 @@ class Proxy:
         for pump in list(self._pumps):
             pump.cancel()
         await asyncio.gather(*self._pumps, return_exceptions=True)
+        # Closed here and not by the pumps: one that was cancelled at once never ran.
+        for sink in list(self._sinks):
+            sink.transport.abort()
+            with suppress(OSError):
+                await sink.wait_closed()
+            self._sinks.discard(sink)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        host, port = self._parts.hostname, self._parts.port
-        there_reader, there_writer = await asyncio.open_connection(host, port)
-        for source, sink in ((reader, there_writer), (there_reader, writer)):
+        self._sinks.add(writer)
+        try:
+            there = await asyncio.open_connection(self._parts.hostname, self._parts.port)
+        except OSError:
+            writer.transport.abort()
+            return
+        self._sinks.add(there[1])
+        if self._server is None:  # cut meanwhile
+            writer.transport.abort()
+            there[1].transport.abort()
+            return
+        for source, sink in ((reader, there[1]), (there[0], writer)):
             pump = asyncio.create_task(_pump(source, sink), name="proxy")
             self._pumps.add(pump)
             pump.add_done_callback(self._pumps.discard)
 
 
 async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-    try:
-        with suppress(OSError):
-            while data := await source.read(1 << 16):
-                sink.write(data)
-                await sink.drain()
-    finally:
+    with suppress(OSError):
+        while data := await source.read(1 << 16):
+            sink.write(data)
+            await sink.drain()
         sink.close()
 
 

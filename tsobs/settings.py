@@ -124,25 +124,26 @@ class Settings:
     )
     ingest_flush_ms: int = _setting(
         kinds.integer(1, 200),
-        50,
-        "how long a batch may wait for others to share its commit",
+        100,
+        "how long a batch may wait for others to share its commit; one that comes alone waits less",
         unit="milliseconds",
     )
     ingest_queue_bytes: int = _setting(
         kinds.integer(_MIB, 64 * 1024 * _MIB),
-        256 * _MIB,
-        "how much may wait to be written, per process; beyond it senders are told to try again",
+        64 * _MIB,
+        "how much may wait to be written, per process; beyond it senders are told to try again. "
+        "Unpacked and parsed it takes about ten times as much memory",
         unit="bytes",
     )
     max_body_bytes: int = _setting(
         kinds.integer(1024, 1024 * _MIB),
-        8 * _MIB,
+        4 * _MIB,
         "the largest request body, as sent",
         unit="bytes",
     )
     max_decoded_bytes: int = _setting(
         kinds.integer(1024, 1024 * _MIB),
-        64 * _MIB,
+        16 * _MIB,
         "the largest request body after decompression",
         unit="bytes",
     )

@@ -6,7 +6,6 @@ import gzip
 import hashlib
 import http.server
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -181,8 +180,3 @@ def until(condition: Callable[[], bool], within_s: float = 15.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.02)
-
-
-def needs_root() -> pytest.MarkDecorator:
-    """Mark a test that makes cgroups."""
-    return pytest.mark.skipif(os.geteuid() != 0, reason="needs root to make cgroups")
