@@ -61,4 +61,8 @@ async def keep_maintaining(url: str, every_s: float) -> None:
                 _log.info("dropped %d chunks of samples past their retention", dropped)
         except TsobsError as error:
             _log.warning("maintenance failed, again in %g s: %s", every_s, error)
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            # The driver answers a cancellation now and then with a time-out, or with its result.
+            raise asyncio.CancelledError
         await asyncio.sleep(every_s)

@@ -177,7 +177,7 @@ async def test_bad_rows_are_left_out_and_named(sender: Sender, stored: Stored) -
                 row(NOW, job=0, io_read_ops=10**400),
             ],
             gpu_sample=[row(NOW, gpu=0, share=2.0), row(NOW, gpu=0, share=1, utilization_ratio=50)],
-            node_sample=[row(NOW + 700), row(NOW - 8 * DAY_S), row(NOW) | {"interval_s": 0}],
+            node_sample=[row(NOW + DAY_S), row(NOW - 8 * DAY_S), row(NOW) | {"interval_s": 0}],
         )
     )
     answer = await sender.post_bytes(text.encode())
