@@ -107,7 +107,8 @@ class Launch:
             run_tool(words, account=self.account, cwd=self.folder, keep_fds=[alive])
         except ToolFailed as error:
             tail = self._log_since(started_at)
-            if "Address already in use" in tail:
+            # The log collector may still be writing why, so the port is asked, too.
+            if "Address already in use" in tail or not state.is_free(port):
                 return False
             with_log = ToolFailed(["pg_ctl"], error.returncode, error.output + tail)
             raise self._explained(with_log, tail) from error

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tsobs.errors import SetupError
 
-__all__ = ["State", "free_ports", "load", "save"]
+__all__ = ["State", "free_ports", "is_free", "load", "save"]
 
 # Below the range that outgoing connections are given their port from.
 FIRST_PORT = 15432
@@ -62,11 +62,12 @@ def save(path: Path, state: State) -> None:
 def free_ports(preferred: int) -> Iterator[int]:
     """Loopback ports that nobody listens on, `preferred` first when it is not 0."""
     for port in [preferred, *range(FIRST_PORT, FIRST_PORT + PORTS)]:
-        if port and _is_free(port):
+        if port and is_free(port):
             yield port
 
 
-def _is_free(port: int) -> bool:
+def is_free(port: int) -> bool:
+    """Whether a server could listen on the loopback port now."""
     with socket.socket() as probe:
         # As the server does: connections of a former server that still linger are no obstacle.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

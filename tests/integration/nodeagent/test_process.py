@@ -23,9 +23,10 @@ def test_it_sends_rounds_and_stops_at_once(receiver: Receiver, start_process: St
     # The first at once, the last at the stop, all others on the grid.
     assert all(time * 2 == int(time * 2) for time in times[1:-1])
     assert times == sorted(times)
-    log = agent.log.read_text()
-    assert log.splitlines()[-1].endswith("stopped")
-    assert len(log.splitlines()) == 2
+    # Jobs of others on this host, which another program may have made meanwhile, are named once.
+    log = [line for line in agent.log.read_text().splitlines() if " are not read: " not in line]
+    assert log[-1].endswith("stopped")
+    assert len(log) == 2
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
