@@ -144,22 +144,14 @@ async def known(sender: Sender) -> Agent:
     return agent
 
 
-@pytest.mark.parametrize("seq", [3, 4, 1, 2**40])
-async def test_a_stream_from_another_node_is_a_conflict(
-    sender: Sender, stored: Stored, known: Agent, seq: int
+@pytest.mark.parametrize(("node", "machine_id"), [("n2", "machine of n1"), ("n1", "another")])
+async def test_a_stream_from_another_node_or_machine_is_a_conflict(
+    sender: Sender, stored: Stored, known: Agent, node: str, machine_id: str
 ) -> None:
-    clone = Agent("n2", machine_id=known.machine_id)
+    clone = Agent(node, machine_id=machine_id)
     clone.stream = known.stream
-    await refused_as_clone(sender, stored, small(clone, seq))
-
-
-@pytest.mark.parametrize("seq", [3, 4, 1, 2**40])
-async def test_a_stream_from_another_machine_is_a_conflict(
-    sender: Sender, stored: Stored, known: Agent, seq: int
-) -> None:
-    clone = Agent("n1", machine_id="another")
-    clone.stream = known.stream
-    await refused_as_clone(sender, stored, small(clone, seq))
+    for seq in (3, 4, 1, 2**40):
+        await refused_as_clone(sender, stored, small(clone, seq))
 
 
 async def test_the_newest_seq_with_another_body_is_a_conflict(

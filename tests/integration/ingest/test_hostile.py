@@ -17,7 +17,10 @@ from tests.integration.ingest.sending import Sender, Stored, accepted, open_send
 from tests.integration.ingest.test_jobs import FINISHED_PATH, STARTED_PATH
 
 MIB = 1 << 20
+# Round after round. The allocator keeps what the first round needed, some 100 MiB on top of the 57
+# of a fresh process (over 30 rounds: 131 to 175 MiB, at the most 197 within a round).
 FLAT_MIB = 60
+PEAK_MIB = 256
 REFUSALS = {400, 409, 413, 415, 503}
 
 
@@ -86,11 +89,10 @@ async def test_memory_stays_flat_and_the_service_up(
             memory.forget()
             statuses = await feed(sender, seed)
             assert statuses[400] > 100
-            assert memory.peak() < warm + FLAT_MIB
+            assert memory.peak() < PEAK_MIB
+            assert memory.now() < warm + FLAT_MIB
         await send_good(sender, 20)
         assert memory.now() < warm + FLAT_MIB
-        # What a service needs before it has done anything, and all that this may ever add.
-        assert memory.peak() < 256
     assert process.popen.poll() is None
     assert await stored.value("select count(*) from tsobs_store.job_sample") <= 3 * 200 * rounds
     assert await stored.value("select count(*) from tsobs_store.node where name like 'n%'") == 20

@@ -62,18 +62,15 @@ async def test_every_broken_shape_is_refused_over_http_and_nothing_of_it_is_stor
     assert await nothing_stored(stored)
 
 
-@pytest.mark.parametrize(
-    "body",
-    [b"", b"{", b"[1, 2", b"\xff\xfe", b'{"seq": \x00}', b'"\\ud800"', b"[" * 1_500, b"nonsense"],
-)
-async def test_what_is_not_json_is_refused(sender: Sender, stored: Stored, body: bytes) -> None:
-    plain, packed = (
-        await sender.post_bytes(body, JSON),
-        await sender.post_bytes(gzip.compress(body), GZIP),
-    )
-    for answer in (plain, packed):
-        assert answer.refusal == (400, "invalid_request", "body")
-        assert answer.body["details"]["rule"] == "JSON in UTF-8"
+NOT_JSON = (b"", b"{", b"[1, 2", b"\xff\xfe", b'{"seq": \x00}', b'"\\ud800"', b"[" * 1_500, b"x")
+
+
+async def test_what_is_not_json_is_refused(sender: Sender, stored: Stored) -> None:
+    for body in NOT_JSON:
+        for sent, headers in ((body, JSON), (gzip.compress(body), GZIP)):
+            answer = await sender.post_bytes(sent, headers)
+            assert answer.refusal == (400, "invalid_request", "body")
+            assert answer.body["details"]["rule"] == "JSON in UTF-8"
     assert await nothing_stored(stored)
 
 
@@ -86,18 +83,15 @@ async def test_broken_gzip_is_refused(sender: Sender, stored: Stored) -> None:
     assert await nothing_stored(stored)
 
 
-@pytest.mark.parametrize("encoding", ["br", "zstd", "deflate", "gzip, gzip"])
-async def test_other_encodings_are_415(sender: Sender, encoding: str) -> None:
-    answer = await sender.post_bytes(b"{}", {**JSON, "Content-Encoding": encoding})
-    assert answer.refusal == (415, "unsupported_media_type", "Content-Encoding")
-    assert answer.body["details"]["rule"] == "gzip or identity"
-
-
-@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "text/json"])
-async def test_other_types_are_415(sender: Sender, kind: str) -> None:
-    answer = await sender.post_bytes(b"{}", {"Content-Type": kind})
-    assert answer.refusal == (415, "unsupported_media_type", "Content-Type")
-    assert answer.body["details"]["rule"] == "application/json"
+async def test_other_encodings_and_types_are_415(sender: Sender) -> None:
+    for encoding in ("br", "zstd", "deflate", "gzip, gzip"):
+        answer = await sender.post_bytes(b"{}", {**JSON, "Content-Encoding": encoding})
+        assert answer.refusal == (415, "unsupported_media_type", "Content-Encoding")
+        assert answer.body["details"]["rule"] == "gzip or identity"
+    for kind in ("text/plain", "application/x-www-form-urlencoded", "text/json"):
+        answer = await sender.post_bytes(b"{}", {"Content-Type": kind})
+        assert answer.refusal == (415, "unsupported_media_type", "Content-Type")
+        assert answer.body["details"]["rule"] == "application/json"
 
 
 async def test_what_unpacks_to_too_much_is_413(sender: Sender, stored: Stored) -> None:
