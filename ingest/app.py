@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from ingest.body import ByteBudget
 from ingest.events import EventsHandler
 from ingest.names import Names
+from ingest.parcel import Opener
 from ingest.samples import SamplesHandler
 from ingest.selfmetrics import IngestMetrics
 from ingest.writer import Writer
@@ -50,6 +51,7 @@ async def open_ingest(settings: Settings, registry: CollectorRegistry) -> AsyncI
             database,
             Names(database, settings.cluster),
             metrics,
+            Opener(cluster=settings.cluster, max_decoded_bytes=settings.max_decoded_bytes),
             flush_s=settings.ingest_flush_ms / 1000,
             queue_bytes=settings.ingest_queue_bytes,
             writers=settings.ingest_connections,
@@ -66,14 +68,7 @@ def _handlers(
     settings: Settings, database: Database, writer: Writer, metrics: IngestMetrics
 ) -> Handlers:
     budget = ByteBudget(BODIES_AT_ONCE * settings.max_body_bytes)
-    samples = SamplesHandler(
-        writer,
-        metrics,
-        cluster=settings.cluster,
-        budget=budget,
-        max_body_bytes=settings.max_body_bytes,
-        max_decoded_bytes=settings.max_decoded_bytes,
-    )
+    samples = SamplesHandler(writer, metrics, budget=budget, max_body_bytes=settings.max_body_bytes)
     events = EventsHandler(
         database, cluster=settings.cluster, budget=budget, max_body_bytes=settings.max_body_bytes
     )

@@ -7,7 +7,6 @@ a value.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import re
 import uuid
@@ -15,10 +14,13 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
 from tsobs.columns import TABLES
 from tsobs.errors import InvalidRequest
 
-__all__ = ["Batch", "Gpu", "Job", "Node", "parse_batch"]
+__all__ = ["Batch", "Column", "Gpu", "Job", "Node", "parse_batch"]
 
 # More is no agent: it bounds what one request can make the service do.
 MAX_ROWS = 20_000
@@ -81,7 +83,7 @@ class Gpu(NamedTuple):
     memory_total_bytes: float | None
 
 
-Column = Sequence[Any]
+Column = Sequence[Any] | npt.NDArray[np.float64]
 
 
 class Batch(NamedTuple):
@@ -90,7 +92,6 @@ class Batch(NamedTuple):
     stream: uuid.UUID
     seq: int
     hash: bytes
-    size_bytes: int
     cluster: str | None
     machine_id: str
     agent_version: str | None
@@ -101,11 +102,11 @@ class Batch(NamedTuple):
     tables: Mapping[str, Mapping[str, Column]]
     rows: Mapping[str, int]
     ignored: tuple[str, ...]
-    done: asyncio.Future[Any]
 
 
-def parse_batch(body: Any, text: bytes, done: asyncio.Future[Any]) -> Batch:
-    """Checks the shape of a parsed body; raises InvalidRequest naming field and rule."""
+def parse_batch(body: Any, text: bytes) -> Batch:
+    """Checks the shape of a parsed body, whose columns of numbers may be float64 arrays; raises
+    InvalidRequest naming field and rule."""
     top = _object(body, "body")
     node = _node(top.get("node"))
     jobs = _jobs(top.get("jobs"))
@@ -116,7 +117,6 @@ def parse_batch(body: Any, text: bytes, done: asyncio.Future[Any]) -> Batch:
         stream=_stream(top.get("stream")),
         seq=_seq(top.get("seq")),
         hash=hashlib.sha256(text).digest()[:HASH_BYTES],
-        size_bytes=len(text),
         cluster=_text_or_none(top.get("cluster"), "cluster"),
         machine_id=_text(top.get("machine_id"), "machine_id"),
         agent_version=_text_or_none(top.get("agent_version"), "agent_version"),
@@ -127,7 +127,6 @@ def parse_batch(body: Any, text: bytes, done: asyncio.Future[Any]) -> Batch:
         tables=tables,
         rows=rows,
         ignored=tuple(ignored),
-        done=done,
     )
 
 
@@ -217,9 +216,10 @@ def _column(
     values = section.get(name)
     if values is None and type(None) in kinds:
         return [None] * rows
-    if not isinstance(values, list) or len(values) != rows:
+    if not isinstance(values, list | np.ndarray) or len(values) != rows:
         raise _refuse(f"{field}.{name}", f"a list of {rows} values, as long as the others")
-    if not set(map(type, values)) <= kinds:
+    # An array holds floats and nothing else.
+    if isinstance(values, list) and not set(map(type, values)) <= kinds:
         raise _refuse(f"{field}.{name}", f"a list of {_KINDS[kinds]}")
     return values
 
@@ -227,7 +227,7 @@ def _column(
 def _length(section: Mapping[str, Any], field: str, name: str, most: int) -> int:
     """How many rows a section has, by the column that every row must have."""
     values = section.get(name)
-    if not isinstance(values, list):
+    if not isinstance(values, list | np.ndarray):
         raise _refuse(f"{field}.{name}", "a list")
     if len(values) > most:
         raise _refuse(field, f"of at most {most} rows")
@@ -338,10 +338,11 @@ def _measured(name: str, section: Mapping[str, Any], n: int) -> dict[str, Column
     name the one that is wrong."""
     columns = {key: section[key] for key in _MEASURED[name] & section.keys()}
     found = columns.values()
+    lists = [column for column in found if isinstance(column, list)]
     if (
-        set(map(type, found)) == {list}
-        and set(map(len, found)) == {n}
-        and set(map(type, chain.from_iterable(found))) <= _NUMBER_OR_NULL
+        set(map(type, found)) <= {list, np.ndarray}
+        and set(map(len, found)) <= {n}
+        and set(map(type, chain.from_iterable(lists))) <= _NUMBER_OR_NULL
     ):
         return columns
     return {key: _column(section, name, key, n, _NUMBER_OR_NULL) for key in columns}

@@ -15,7 +15,7 @@ from isal import isal_zlib
 
 from tsobs.errors import InvalidRequest, Overloaded, TooLarge, UnsupportedMedia
 
-__all__ = ["INLINE_BYTES", "ByteBudget", "parse_json", "taken_body", "unpack"]
+__all__ = ["ByteBudget", "is_gzip", "parse_json", "taken_body", "unpack", "unpacked"]
 
 # Past this, unpacking and parsing go to a thread: the loop must answer others meanwhile.
 INLINE_BYTES = 512 << 10
@@ -79,28 +79,40 @@ async def taken_body(
         yield bytes(body)
 
 
-async def unpack(request: web.Request, body: bytes, max_bytes: int) -> bytes:
-    """The body as JSON text, by its Content-Type and Content-Encoding."""
+def is_gzip(request: web.Request) -> bool:
+    """Whether the body is packed; raises UnsupportedMedia when it says to be anything but JSON,
+    plain or gzip."""
     if request.content_type not in ("application/json", "application/octet-stream"):
         # aiohttp says octet-stream when the header is missing.
         raise UnsupportedMedia(
             "Content-Type must be application/json", field="Content-Type", rule="application/json"
         )
     encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
-    if encoding == "identity":
-        if len(body) > max_bytes:
-            raise _too_large("the body", max_bytes)
-        return body
-    if encoding != "gzip":
+    if encoding not in ("identity", "gzip"):
         raise UnsupportedMedia(
             "Content-Encoding must be gzip or identity",
             field="Content-Encoding",
             rule="gzip or identity",
         )
+    return encoding == "gzip"
+
+
+async def unpack(request: web.Request, body: bytes, max_bytes: int) -> bytes:
+    """The body as JSON text, by its Content-Type and Content-Encoding."""
+    packed = is_gzip(request)
     try:
-        return gunzip(body, min(INLINE_BYTES, max_bytes))
+        return unpacked(body, packed, min(INLINE_BYTES, max_bytes))
     except TooLarge:
-        return await asyncio.to_thread(gunzip, body, max_bytes)
+        return await asyncio.to_thread(unpacked, body, packed, max_bytes)
+
+
+def unpacked(body: bytes, packed: bool, max_bytes: int) -> bytes:
+    """JSON text of at most `max_bytes`; raises TooLarge, or InvalidRequest for what is not gzip."""
+    if packed:
+        return gunzip(body, max_bytes)
+    if len(body) > max_bytes:
+        raise _too_large("the body", max_bytes)
+    return body
 
 
 def gunzip(body: bytes, max_bytes: int) -> bytes:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ingest.batch import Batch
+from ingest.batch import Batch, Column
 from tsobs.columns import TABLES, SampleTable
 
 __all__ = ["Rejection", "Rows", "Window", "gather", "refuse"]
@@ -102,14 +102,20 @@ def gather(table: str, batches: Sequence[Batch]) -> Rows | None:
     )
 
 
-def _floats(parts: Sequence[Sequence[Any] | None], counts: Sequence[int], total: int) -> Floats:
+def _floats(parts: Sequence[Column | None], counts: Sequence[int], total: int) -> Floats:
     """One column end to end; a part that lacks it, and a null, are NaN."""
     if all(part is None for part in parts):
         return np.full(total, np.nan)
+    if any(isinstance(part, np.ndarray) for part in parts):
+        return np.concatenate([_array(*both) for both in zip(parts, counts, strict=True)])
     joined: list[Any] = []
     for part, count in zip(parts, counts, strict=True):
         joined += [None] * count if part is None else part
     return np.array(joined, np.float64)
+
+
+def _array(part: Column | None, count: int) -> Floats:
+    return np.full(count, np.nan) if part is None else np.asarray(part, np.float64)
 
 
 def refuse(rows: Rows, window: Window) -> tuple[Bools, dict[int, list[Rejection]]]:

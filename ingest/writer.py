@@ -1,5 +1,5 @@
-"""Group commit: many senders' batches share one flush, each sender hears when its own is
-committed."""
+"""Group commit: many senders' parcels are opened and flushed together, each sender hears when its
+own is committed."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 from ingest.batch import Batch
 from ingest.flush import Outcome, prepare, store
 from ingest.names import Ids, Names
+from ingest.parcel import Parcel
 from ingest.rows import Window
 from ingest.selfmetrics import IngestMetrics
 from tsobs.db import Database
@@ -24,6 +25,12 @@ log = logging.getLogger(__name__)
 
 # A flush takes no more than this: one COPY of this size is as fast as a larger one.
 GROUP_ROWS = 10_000
+# What so many rows with all columns are as text.
+GROUP_BYTES = 3 << 20
+# Past this a parcel is opened in a thread, and past this many bytes of small ones the loop sees to
+# others first.
+INLINE_BYTES = 512 << 10
+PAUSE_BYTES = 128 << 10
 # How long a batch waits when the one before it had no company.
 LONE_S = 0.005
 # How often a flush that met a deadlock is tried.
@@ -32,14 +39,31 @@ TRIES = 3
 RETENTION_TTL_S = 60.0
 
 
+class Waiting(NamedTuple):
+    """A parcel in the queue, since when (monotonic seconds), and who waits for its outcome."""
+
+    parcel: Parcel
+    since: float
+    done: asyncio.Future[tuple[Batch, Outcome]]
+
+
+class Opened(NamedTuple):
+    """A batch taken out of its parcel."""
+
+    batch: Batch
+    done: asyncio.Future[tuple[Batch, Outcome]]
+
+
 class Writer:
-    """A bounded queue of batches and the tasks that flush it. `run` until `stop`, which drains."""
+    """A bounded queue of parcels and the tasks that open and flush it. `run` until `stop`, which
+    drains."""
 
     def __init__(
         self,
         database: Database,
         names: Names,
         metrics: IngestMetrics,
+        opener: Callable[[Parcel], Batch],
         *,
         flush_s: float,
         queue_bytes: int,
@@ -48,12 +72,13 @@ class Writer:
         self._database = database
         self._names = names
         self._metrics = metrics
+        self._opener = opener
         self._flush_s = flush_s
         self._queue_bytes = queue_bytes
         self._writers = writers
-        self._queue: deque[tuple[float, Batch]] = deque()
+        self._queue: deque[Waiting] = deque()
         self._held_bytes = 0
-        self._queued_rows = 0
+        self._queued_text_bytes = 0
         self._arrived = asyncio.Event()
         self._gathering = asyncio.Lock()
         self._stopping = False
@@ -61,21 +86,26 @@ class Writer:
         self._retention_s = 0.0
         self._retention_read_at = float("-inf")
 
-    async def submit(self, batch: Batch) -> Outcome:
-        """Queues a batch and waits until it is committed; raises Overloaded when the queue is
-        full."""
+    async def submit(self, parcel: Parcel) -> tuple[Batch, Outcome]:
+        """Queues a parcel and waits until what is in it is committed; raises Overloaded when the
+        queue is full, and what opening and storing raise."""
         if self._stopping:
             raise Overloaded("the service is stopping", retry_after_s=2)
-        if self._held_bytes and self._held_bytes + batch.size_bytes > self._queue_bytes:
+        if self._held_bytes and self._held_bytes + len(parcel.body) > self._queue_bytes:
             self._metrics.overloads.inc()
             raise Overloaded("the queue is full", retry_after_s=2)
-        self._held_bytes += batch.size_bytes
-        self._queued_rows += sum(batch.rows.values())
-        self._queue.append((time.monotonic(), batch))
+        done: asyncio.Future[tuple[Batch, Outcome]] = asyncio.get_running_loop().create_future()
+        self._held_bytes += len(parcel.body)
+        self._queued_text_bytes += parcel.text_bytes
+        self._queue.append(Waiting(parcel, time.monotonic(), done))
         self._note_depth()
         self._arrived.set()
-        outcome: Outcome = await batch.done
-        return outcome
+        try:
+            return await done
+        finally:
+            # An error's traceback holds this frame, and the future holds the error: without a cut
+            # the body would stay until the collector comes.
+            del done
 
     async def run(self) -> None:
         """Flushes until stopped and drained."""
@@ -89,20 +119,48 @@ class Writer:
         self._arrived.set()
 
     async def _work(self) -> None:
-        while group := await self._take():
-            try:
-                await self._flush(group)
-            except Exception as error:
-                log.exception("a flush failed")
-                _fail(group, error)
-            finally:
-                self._held_bytes -= sum(batch.size_bytes for batch in group)
-                self._note_depth()
+        # Nothing of a group may stay in a variable here while the next one is awaited.
+        while await self._write(await self._take()):
+            pass
 
-    async def _take(self) -> list[Batch]:
-        """The next group: when the oldest batch has waited long enough or the rows are enough.
-        Empty at the
-        end."""
+    async def _write(self, group: Sequence[Waiting]) -> bool:
+        """Opens and flushes a group; whether there was one."""
+        try:
+            for batches in _cut(await self._open(group)):
+                await self._flush(batches)
+        except Exception as error:
+            log.exception("a flush failed")
+            _fail(group, error)
+        finally:
+            self._held_bytes -= sum(len(waiting.parcel.body) for waiting in group)
+            self._note_depth()
+        return bool(group)
+
+    async def _open(self, group: Sequence[Waiting]) -> list[Opened]:
+        """The batches of a group; who sent what cannot be opened hears at once."""
+        opened: list[Opened] = []
+        unpaused = 0
+        for parcel, _, done in group:
+            unpaused += parcel.text_bytes
+            try:
+                if parcel.text_bytes > INLINE_BYTES:
+                    batch = await asyncio.to_thread(self._opener, parcel)
+                else:
+                    batch = self._opener(parcel)
+            except Exception as error:
+                _note_unexpected(error)
+                if not done.done():
+                    done.set_exception(_bare(error))
+            else:
+                opened.append(Opened(batch, done))
+            if unpaused > PAUSE_BYTES:
+                unpaused = 0
+                await asyncio.sleep(0)
+        return opened
+
+    async def _take(self) -> list[Waiting]:
+        """The next group: when the oldest parcel has waited long enough or there is enough. Empty
+        at the end."""
         async with self._gathering:
             while not self._queue:
                 if self._stopping:
@@ -111,8 +169,8 @@ class Writer:
                 await self._arrived.wait()
             # Who came alone last time will not meet company by waiting.
             linger_s = self._flush_s if self._last_group > 1 else min(self._flush_s, LONE_S)
-            while self._queued_rows < GROUP_ROWS and not self._stopping:
-                left_s = self._queue[0][0] + linger_s - time.monotonic()
+            while self._queued_text_bytes < GROUP_BYTES and not self._stopping:
+                left_s = self._queue[0].since + linger_s - time.monotonic()
                 if left_s <= 0:
                     break
                 self._arrived.clear()
@@ -122,18 +180,19 @@ class Writer:
                     break
             return self._pop()
 
-    def _pop(self) -> list[Batch]:
-        group: list[Batch] = []
-        rows = 0
+    def _pop(self) -> list[Waiting]:
+        group: list[Waiting] = []
+        size = 0
+        now = time.monotonic()
         while self._queue:
-            size = sum(self._queue[0][1].rows.values())
-            if group and rows + size > GROUP_ROWS:
+            more = self._queue[0].parcel.text_bytes
+            if group and size + more > GROUP_BYTES:
                 break
-            waited_at, batch = self._queue.popleft()
-            self._metrics.queue_wait.observe(time.monotonic() - waited_at)
-            rows += size
-            group.append(batch)
-        self._queued_rows -= rows
+            waiting = self._queue.popleft()
+            self._metrics.queue_wait.observe(now - waiting.since)
+            size += more
+            group.append(waiting)
+        self._queued_text_bytes -= size
         self._last_group = len(group)
         return group
 
@@ -141,18 +200,18 @@ class Writer:
         self._metrics.queue_batches.set(len(self._queue))
         self._metrics.queue_bytes.set(self._held_bytes)
 
-    async def _flush(self, group: Sequence[Batch]) -> None:
+    async def _flush(self, group: Sequence[Opened]) -> None:
         """Resolves, stores and answers a group; one that the database refuses is tried batch by
         batch."""
-        batches: list[Batch] = []
+        known: list[Opened] = []
         ids: list[Ids] = []
-        for batch in group:
+        for opened in group:
             try:
-                ids.append(await self._names.resolve(batch))
-                batches.append(batch)
+                ids.append(await self._names.resolve(opened.batch))
+                known.append(opened)
             except Overloaded as error:
                 if _is_passing_quarrel(error):
-                    _fail([batch], error)
+                    _fail([opened], error)
                     continue
                 # The database is away for all of them: none waits for its own time-out.
                 self._metrics.failures.inc()
@@ -160,41 +219,42 @@ class Writer:
                 return
             except Exception as error:
                 _note_unexpected(error)
-                _fail([batch], error)
-        if not batches:
+                _fail([opened], error)
+        if not known:
             return
         try:
-            await self._store(batches, ids)
+            await self._store(known, ids)
         except Overloaded as error:
             self._metrics.failures.inc()
-            _fail(batches, error)
+            _fail(known, error)
         except Exception as error:
             self._metrics.failures.inc()
             _note_unexpected(error)
-            if len(batches) == 1:
-                _fail(batches, error)
+            if len(known) == 1:
+                _fail(known, error)
                 return
-            log.warning("a flush of %d batches was refused, trying each: %s", len(batches), error)
-            for batch, one in zip(batches, ids, strict=True):
-                await self._store_alone(batch, one)
+            log.warning("a flush of %d batches was refused, trying each: %s", len(known), error)
+            for opened, one in zip(known, ids, strict=True):
+                await self._store_alone(opened, one)
 
-    async def _store_alone(self, batch: Batch, ids: Ids) -> None:
+    async def _store_alone(self, opened: Opened, ids: Ids) -> None:
         try:
-            await self._store([batch], [ids])
+            await self._store([opened], [ids])
         except Exception as error:
             _note_unexpected(error)
-            _fail([batch], error)
+            _fail([opened], error)
 
-    async def _store(self, batches: Sequence[Batch], ids: Sequence[Ids]) -> None:
+    async def _store(self, group: Sequence[Opened], ids: Sequence[Ids]) -> None:
         window = Window.around(time.time(), await self._retention())
+        batches = [opened.batch for opened in group]
         prepared = await asyncio.to_thread(prepare, batches, ids, window)
         started = time.monotonic()
         outcomes = await self._try_store(prepared)
         self._metrics.commit_seconds.observe(time.monotonic() - started)
         self._metrics.note(outcomes)
-        for batch, outcome in zip(batches, outcomes, strict=True):
-            if not batch.done.done():
-                batch.done.set_result(outcome)
+        for (batch, done), outcome in zip(group, outcomes, strict=True):
+            if not done.done():
+                done.set_result((batch, outcome))
 
     async def _try_store(self, prepared: Any) -> list[Outcome]:
         for left in reversed(range(TRIES)):
@@ -222,7 +282,28 @@ def _note_unexpected(error: Exception) -> None:
         log.error("a batch cannot be stored", exc_info=error)
 
 
-def _fail(batches: Sequence[Batch], error: Exception) -> None:
-    for batch in batches:
-        if not batch.done.done():
-            batch.done.set_exception(error)
+def _cut(group: Sequence[Opened]) -> Iterator[list[Opened]]:
+    """Pieces of GROUP_ROWS at most; a larger batch is a piece of its own."""
+    piece: list[Opened] = []
+    rows = 0
+    for opened in group:
+        more = sum(opened.batch.rows.values())
+        if piece and rows + more > GROUP_ROWS:
+            yield piece
+            piece, rows = [], 0
+        piece.append(opened)
+        rows += more
+    if piece:
+        yield piece
+
+
+def _bare(error: Exception) -> Exception:
+    """Without what would hold the body in memory until its sender has the answer."""
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)
+
+
+def _fail(group: Sequence[Waiting | Opened], error: Exception) -> None:
+    for one in group:
+        if not one.done.done():
+            one.done.set_exception(error)

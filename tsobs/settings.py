@@ -124,15 +124,15 @@ class Settings:
     )
     ingest_flush_ms: int = _setting(
         kinds.integer(1, 200),
-        100,
+        200,
         "how long a batch may wait for others to share its commit; one that comes alone waits less",
         unit="milliseconds",
     )
     ingest_queue_bytes: int = _setting(
         kinds.integer(_MIB, 64 * 1024 * _MIB),
-        64 * _MIB,
-        "how much may wait to be written, per process; beyond it senders are told to try again. "
-        "Unpacked and parsed it takes about ten times as much memory",
+        32 * _MIB,
+        "how much may wait to be written, as received (packed), per process; beyond it senders "
+        "are told to try again",
         unit="bytes",
     )
     max_body_bytes: int = _setting(

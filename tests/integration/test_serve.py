@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
 import aiohttp
 import pytest
@@ -13,7 +14,7 @@ from tsobs.errors import SetupError
 from tsobs.listen import open_listeners
 from tsobs.retention import maintain_once
 from tsobs.routes import ROUTES, Scope, routes_of
-from tsobs.serve import run
+from tsobs.serve import run, settle_garbage
 from tsobs.settings import Settings
 from tsobs.tokens import NewToken, TokenStore
 
@@ -145,3 +146,14 @@ async def test_it_maintains_beside_serving(
     await start_service(role="ingest")
     await asyncio.sleep(1.0)
     assert len(seen) > 1
+
+
+def test_what_is_loaded_is_not_walked_through_again() -> None:
+    held = gc.get_threshold()
+    try:
+        settle_garbage()
+        assert gc.get_freeze_count() > 10_000
+        assert gc.get_threshold()[0] > held[0]
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*held)

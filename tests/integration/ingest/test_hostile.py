@@ -74,7 +74,9 @@ async def feed(sender: Sender, seed: int) -> Counter[int]:
     return Counter(answer.status for answer in answers)
 
 
-@pytest.mark.parametrize("rounds", [2, pytest.param(15, marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "rounds", [2, pytest.param(15, marks=[pytest.mark.long, pytest.mark.timeout(900)])]
+)
 async def test_memory_stays_flat_and_the_service_up(
     tsobs_process: StartProcess, database_url: str, stored: Stored, rounds: int
 ) -> None:

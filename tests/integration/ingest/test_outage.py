@@ -173,9 +173,10 @@ async def test_a_batch_that_the_database_refuses_fails_alone(
 async def test_a_full_queue_is_503_and_nothing_is_lost(
     start_service: StartService, stored: Stored
 ) -> None:
-    url = await start_service(ingest_queue_bytes=1 << 20, ingest_connections=1)
-    rows = [row(NOW - n, cpu_user_s=1.0, load1=1 / 3) for n in range(2_000)]
-    batches = [Agent(f"n{n}").batch(node_sample=rows) for n in range(40)]
+    url = await start_service(ingest_queue_bytes=200_000, ingest_connections=1)
+    noise = random.Random(4)  # for bodies that are large when packed, too
+    rows = [row(NOW - n, cpu_user_s=1.0, load1=noise.random()) for n in range(2_000)]
+    batches = [Agent(f"n{n}").batch(node_sample=[*rows[n:], *rows[:n]]) for n in range(40)]
     async with open_sender(url) as sender:
         answers = await asyncio.gather(*map(sender.post, batches))
         refused = [answer for answer in answers if answer.status == 503]

@@ -96,8 +96,12 @@ async def test_other_encodings_and_types_are_415(sender: Sender) -> None:
 
 async def test_what_unpacks_to_too_much_is_413(sender: Sender, stored: Stored) -> None:
     started = time.monotonic()
-    answer = await sender.post_bytes(bomb(), GZIP)
+    honest = gzip.compress(bytes(Settings().max_decoded_bytes + 1), 1)
+    answer = await sender.post_bytes(honest, GZIP)
     assert answer.refusal == (413, "too_large", "body")
+    # One that says to be smaller is not unpacked beyond that.
+    answer = await sender.post_bytes(bomb(), GZIP)
+    assert answer.refusal == (400, "invalid_request", "body")
     assert time.monotonic() - started < 3
     assert await nothing_stored(stored)
 

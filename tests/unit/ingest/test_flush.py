@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -19,7 +19,7 @@ GPUS = [{"uuid": "GPU-0"}, {"uuid": "GPU-1"}]
 
 
 def batch(**sections: Any) -> Batch:
-    return parse_batch(Agent().batch(**sections), b"", cast("Any", None))
+    return parse_batch(Agent().batch(**sections), b"")
 
 
 def test_each_row_carries_the_ids_of_its_own_batch() -> None:

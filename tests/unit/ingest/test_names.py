@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -16,7 +16,7 @@ NOW = float(int(time.time()))
 
 
 def batch(**sections: Any) -> Batch:
-    return parse_batch(Agent().batch(**sections), b"", cast("Any", None))
+    return parse_batch(Agent().batch(**sections), b"")
 
 
 def test_the_cache_forgets_what_was_not_used_for_longest(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import math
 import random
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ GPUS = [{"uuid": "GPU-0"}, {"uuid": "GPU-1"}]
 
 def batch(table: str, rows: list[dict[str, Any]]) -> Batch:
     body = Agent().batch({table: rows}, jobs=[job("1"), job("2")], gpus=GPUS)
-    return parse_batch(body, b"", cast("Any", None))
+    return parse_batch(body, b"")
 
 
 def keys(table: str) -> dict[str, Any]:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from hypothesis import given
@@ -30,7 +30,7 @@ def rows_of(table: str, groups: Sequence[Sequence[Row]]) -> Rows:
     """Rows as they come out of a group of batches."""
     agent = Agent()
     bodies = [agent.batch({table: rows}, jobs=JOBS, gpus=GPUS) for rows in groups]
-    rows = gather(table, [parse_batch(body, b"", cast("Any", None)) for body in bodies])
+    rows = gather(table, [parse_batch(body, b"") for body in bodies])
     assert rows is not None
     return rows
 

@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-import asyncio
 import gzip
 import json
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
 
 import pytest
 
@@ -30,9 +28,7 @@ def hours(world: World, count: int, step_s: int = 60) -> list[Step]:
 def parsed(step: Step) -> Iterator[Batch]:
     for batch in step.batches.values():
         text = gzip.decompress(encode_batch(STREAM, 1, batch))
-        future: asyncio.Future[Any] = asyncio.Future(loop=asyncio.new_event_loop())
-        future.get_loop().close()
-        yield parse_batch(json.loads(text), text, future)
+        yield parse_batch(json.loads(text), text)
 
 
 @pytest.fixture(scope="module")
