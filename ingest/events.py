@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 import orjson
 from aiohttp import web
 
-from ingest.body import ByteBudget, parse_json, taken_body, unpack
+from ingest.body import ByteBudget, taken_body, unpack
 from ingest.fields import Field, read_fields
+from ingest.jsontext import parse_json
 from tsobs.db import Database
 from tsobs.errors import Forbidden, InvalidRequest, ValidationError
 from tsobs.viewer import VIEWER, Viewer

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.batch import parse_batch
-from ingest.body import parse_json
 from ingest.columnjson import LARGE_BYTES, parse_columns
+from ingest.jsontext import parse_json
 from tests.batches import Agent, job, row
 from tsobs.columns import TABLES
 from tsobs.errors import CallerError
