@@ -10,8 +10,11 @@ from prometheus_client import CollectorRegistry
 
 from ingest.body import ByteBudget
 from ingest.events import EventsHandler
+from ingest.jobs_api import ClientJobsHandler
 from ingest.names import Names
 from ingest.parcel import Opener
+from ingest.payload import ObjectReader
+from ingest.reported import ReportedHandler
 from ingest.samples import SamplesHandler
 from ingest.selfmetrics import IngestMetrics
 from ingest.writer import Writer
@@ -72,8 +75,14 @@ def _handlers(
     events = EventsHandler(
         database, cluster=settings.cluster, budget=budget, max_body_bytes=settings.max_body_bytes
     )
+    reader = ObjectReader(budget, settings.max_body_bytes)
+    jobs = ClientJobsHandler(database, reader, cluster=settings.cluster)
     return {
         ("POST", "/v1/samples"): samples,
         ("POST", "/v1/events/job-started"): events.started,
         ("POST", "/v1/events/job-finished"): events.finished,
+        ("POST", "/v1/jobs"): jobs.create,
+        ("PATCH", "/v1/jobs/{id}"): jobs.update,
+        ("DELETE", "/v1/jobs/{id}"): jobs.delete,
+        ("POST", "/v1/jobs/{id}/metrics"): ReportedHandler(database, reader),
     }

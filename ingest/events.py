@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -13,12 +12,13 @@ from aiohttp import web
 from ingest.body import ByteBudget, taken_body, unpack
 from ingest.fields import Field, read_fields
 from ingest.jsontext import parse_json
+from ingest.payload import audit_payload
 from tsobs.db import Database
 from tsobs.errors import Forbidden, InvalidRequest, ValidationError
 from tsobs.viewer import VIEWER, Viewer
 from tsobs.web import CORRELATION, json_response
 
-__all__ = ["EventsHandler"]
+__all__ = ["ENDS", "FINISHED", "REASONS", "STARTED", "EventsHandler"]
 
 CONTROLLER_RANK = 4
 HOOK_RANK = 3
@@ -28,7 +28,7 @@ INFERRED_RANK = 1
 _RANKS = {"controller": CONTROLLER_RANK, "scheduler": CONTROLLER_RANK, "inferred": INFERRED_RANK}
 
 _STATES = ("pending", "running", "completed", "failed", "cancelled")
-_ENDS = ("completed", "failed", "cancelled")
+ENDS = ("completed", "failed", "cancelled")
 # Slurm's own states: (state, state_reason).
 _RAW_STATES = {
     "PENDING": ("pending", None),
@@ -47,13 +47,10 @@ _RAW_STATES = {
     "REVOKED": ("cancelled", "revoked"),
     "PREEMPTED": ("cancelled", "preempted"),
 }
-_REASONS = frozenset(
+REASONS = frozenset(
     {"out_of_memory", "timeout", "node_fail", "boot_fail", "deadline", "preempted", "revoked"}
     | {"suspended", "exit_code", "signal"}
 )
-
-# An escaped null: after an even number of backslashes.
-_NULL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 # Fields of both events, as they arrive: the job's column (None: used otherwise) and the kind of
 # value.
@@ -81,7 +78,7 @@ _COMMON = (
     Field("state_reason", "state_reason", "text"),
     Field("oom_killed", "oom_killed", "boolean"),
 )
-_STARTED = (
+STARTED = (
     *_COMMON,
     Field("user", "user_name", "name", required=True),
     Field("node_list", "nodes", "texts", required=True),
@@ -92,7 +89,7 @@ _STARTED = (
     Field("gpu_devices", "gpu_devices", "texts"),
     Field("cgroup_path", "cgroup_path", "text"),
 )
-_FINISHED = (
+FINISHED = (
     *_COMMON,
     Field("final_state", None, "text", required=True),
     Field("exit_code", "exit_code", "integer"),
@@ -155,7 +152,7 @@ class EventsHandler:
         # An ending's restart_count is only a hint (Slurm's epilog of a requeued run says the next
         # one).
         restart_count = values.get("restart_count") if kind == "started" else None
-        payload = _payload(body)
+        payload = audit_payload(body)
         async with self._database.transaction() as connection:
             row = await connection.fetchrow(
                 "observe_job",
@@ -179,27 +176,12 @@ class EventsHandler:
         return outcome
 
 
-def _payload(body: Mapping[str, Any]) -> str:
-    """The event for the audit trail; raises InvalidRequest for what jsonb cannot hold."""
-    try:
-        text = orjson.dumps(body).decode()
-    except orjson.JSONEncodeError as error:
-        raise InvalidRequest(
-            f"Invalid JSON body: {error}", field="body", rule="nested 254 deep at most"
-        ) from error
-    if _NULL.search(text):
-        raise InvalidRequest(
-            "Invalid JSON body: a text holds a null character", field="body", rule="no \\u0000"
-        )
-    return text
-
-
 def read_started(body: Mapping[str, Any]) -> Told:
     """A job-started event; raises ValidationError naming the field."""
-    values = read_fields(body, _STARTED)
+    values = read_fields(body, STARTED)
     if not values["node_list"]:
         raise ValidationError("node_list is required", field="node_list", rule="at least one node")
-    facts = _facts(values, _STARTED)
+    facts = _facts(values, STARTED)
     facts.setdefault("start_at", values["timestamp"])
     facts.update(state="running", scheduler_instance="slurm", ingest_version="prolog-v1")
     for name in ("cpus", "memory_bytes", "gpus"):
@@ -212,20 +194,20 @@ def read_finished(body: Mapping[str, Any]) -> Told:
     """A job-finished event. A state that rests on an exit code alone is inferred, whoever says it;
     one with
     the scheduler's raw state is not."""
-    values = read_fields(body, _FINISHED)
+    values = read_fields(body, FINISHED)
     if values["final_state"] not in _STATES:
         raise ValidationError(
-            "Invalid final_state", field="final_state", rule=f"one of {', '.join(_ENDS)}"
+            "Invalid final_state", field="final_state", rule=f"one of {', '.join(ENDS)}"
         )
-    if values["final_state"] not in _ENDS:
+    if values["final_state"] not in ENDS:
         raise ValidationError(
-            "final_state must be an ending", field="final_state", rule=f"one of {', '.join(_ENDS)}"
+            "final_state must be an ending", field="final_state", rule=f"one of {', '.join(ENDS)}"
         )
-    facts = _facts(values, _FINISHED)
+    facts = _facts(values, FINISHED)
     facts.setdefault("end_at", values["timestamp"])
     rank = _RANKS.get(values.get("source") or "", HOOK_RANK)
     raw = _raw_state(values.get("raw_state"))
-    if raw is not None and raw[0] in _ENDS:
+    if raw is not None and raw[0] in ENDS:
         facts["state"], facts["state_reason"] = raw
         return Told(values, facts, rank, rank)
     facts["state"] = values["final_state"]
@@ -244,9 +226,9 @@ def _raw_state(value: str | None) -> tuple[str, str | None] | None:
 def _facts(values: Mapping[str, Any], fields: tuple[Field, ...]) -> dict[str, Any]:
     facts = {field.column: values.get(field.name) for field in fields if field.column}
     reason = facts.get("state_reason")
-    if reason is not None and reason not in _REASONS:
+    if reason is not None and reason not in REASONS:
         raise ValidationError(
-            f"state_reason must be one of {', '.join(sorted(_REASONS))}",
+            f"state_reason must be one of {', '.join(sorted(REASONS))}",
             field="state_reason",
             rule="one of the list",
         )

@@ -4,13 +4,15 @@ and rule."""
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from tsobs.addresses import CLUSTER
 from tsobs.errors import ValidationError
 
-__all__ = ["Field", "read_fields"]
+__all__ = ["Field", "kind_schema", "read_fields"]
 
 MAX_TEXT = 1_024
 # What identifies is indexed, and an index entry has its limits.
@@ -19,15 +21,22 @@ MAX_WORD = 64
 MAX_ITEMS = 100_000
 MIB = 1 << 20
 MAX_MEBIBYTES = 10**12
+# What a client may say of a job; `unknown` is for us to conclude.
+STATES = ("pending", "running", "completed", "failed", "cancelled")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+SCHEDULERS = ("slurm", "pbs", "lsf", "local", "mock")
 
 
 class Field(NamedTuple):
-    """One field: its name in JSON, the column it fills (None: none by itself) and its kind."""
+    """One field: its name in JSON, the column it fills (None: none by itself) and its kind; what
+    to say when it is missing or breaks the rule of its kind, where older clients know the words."""
 
     name: str
     column: str | None
     kind: str
     required: bool = False
+    missing: str | None = None
+    broken: str | None = None
 
 
 def read_fields(body: Mapping[str, Any], fields: Sequence[Field]) -> dict[str, Any]:
@@ -38,15 +47,15 @@ def read_fields(body: Mapping[str, Any], fields: Sequence[Field]) -> dict[str, A
         if value is None or value == "":
             if field.required:
                 raise ValidationError(
-                    f"{field.name} is required", field=field.name, rule="required"
+                    field.missing or f"{field.name} is required", field=field.name, rule="required"
                 )
             continue
-        read, rule = _KINDS[field.kind]
+        read, rule, _ = _KINDS[field.kind]
         try:
             values[field.name] = read(value)
         except (ValueError, OverflowError) as error:
             raise ValidationError(
-                f"{field.name} must be {rule}", field=field.name, rule=rule
+                field.broken or f"{field.name} must be {rule}", field=field.name, rule=rule
             ) from error
     return values
 
@@ -79,10 +88,18 @@ def _number(value: Any) -> float:
     return float(value)
 
 
-def _integer(value: Any) -> int:
-    if type(value) is not int or not -(2**31) <= value < 2**31:
+def _whole(value: Any) -> int:
+    # 3.0 is the same number as 3.
+    is_exact = type(value) is int or (type(value) is float and abs(value) <= 2**53)
+    if not is_exact or value != int(value):
         raise ValueError
-    return value
+    return int(value)
+
+
+def _integer(value: Any) -> int:
+    if not -(2**31) <= _whole(value) < 2**31:
+        raise ValueError
+    return int(value)
 
 
 def _count(value: Any) -> int:
@@ -105,6 +122,57 @@ def _mebibytes(value: Any) -> int:
     return int(number * MIB)
 
 
+def _whole_mebibytes(value: Any) -> int:
+    return _mebibytes(_integer(value))
+
+
+def _percent(value: Any) -> float:
+    if _number(value) > 100:
+        raise ValueError
+    return float(value) / 100
+
+
+def _cluster(value: Any) -> str:
+    if CLUSTER.parse(_text(value)) != value:
+        raise ValueError
+    return str(value)
+
+
+def _minutes(value: Any) -> float:
+    return _count(value) * 60.0
+
+
+def _state(value: Any) -> str:
+    if value not in STATES:
+        raise ValueError
+    return str(value)
+
+
+def _scheduler(value: Any) -> str:
+    if value not in SCHEDULERS:
+        raise ValueError
+    return str(value)
+
+
+def _long(value: Any) -> int:
+    if not -(2**63) <= _whole(value) < 2**63:
+        raise ValueError
+    return int(value)
+
+
+def _job_id(value: Any) -> str:
+    text = _short(MAX_NAME)(value)
+    if _CONTROL.search(text):
+        raise ValueError
+    return text
+
+
+def _object(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError
+    return value
+
+
 def _time(value: Any) -> datetime:
     if not isinstance(value, str) or len(value) > 64:
         raise ValueError
@@ -114,15 +182,69 @@ def _time(value: Any) -> datetime:
     return moment.astimezone(UTC)
 
 
-_KINDS: dict[str, tuple[Callable[[Any], Any], str]] = {
-    "text": (_text, f"a text of at most {MAX_TEXT} characters without null"),
-    "name": (_short(MAX_NAME), f"a text of at most {MAX_NAME} characters without null"),
-    "word": (_short(MAX_WORD), f"a text of at most {MAX_WORD} characters without null"),
-    "texts": (_texts, f"a list of texts of at most {MAX_NAME} characters"),
-    "number": (_number, "a number from 0 to 1e15"),
-    "integer": (_integer, "an integer of 32 bits"),
-    "count": (_count, "an integer of at least 0"),
-    "boolean": (_boolean, "true or false"),
-    "mebibytes": (_mebibytes, "a number of MiB from 0 to 1e12"),
-    "time": (_time, "an RFC 3339 time with its zone"),
+_NO_NULL = r"^[^\u0000]*$"
+_NO_CONTROL = r"^[^\u0000-\u001f\u007f]*$"
+_PERIOD = "^(19[7-9][0-9]|2[01][0-9]{2})-"  # from 1970 to 2199
+
+
+class Kind(NamedTuple):
+    """`read` raises ValueError for what breaks `rule`; `schema` says the same to programs."""
+
+    read: Callable[[Any], Any]
+    rule: str
+    schema: dict[str, Any]
+
+
+def _string(most: int, pattern: str = _NO_NULL) -> dict[str, Any]:
+    return {"type": "string", "maxLength": most, "pattern": pattern}
+
+
+def _between(low: int, high: float, type: str = "integer") -> dict[str, Any]:
+    return {"type": type, "minimum": low, "maximum": high}
+
+
+_BOUNDED = "a text of at most {} characters without null"
+_KINDS = {
+    "text": Kind(_text, _BOUNDED.format(MAX_TEXT), _string(MAX_TEXT)),
+    "name": Kind(_short(MAX_NAME), _BOUNDED.format(MAX_NAME), _string(MAX_NAME)),
+    "word": Kind(_short(MAX_WORD), _BOUNDED.format(MAX_WORD), _string(MAX_WORD)),
+    "texts": Kind(
+        _texts,
+        f"a list of texts of at most {MAX_NAME} characters",
+        {"type": "array", "items": _string(MAX_NAME), "maxItems": MAX_ITEMS},
+    ),
+    "job_id": Kind(
+        _job_id,
+        f"a text of at most {MAX_NAME} printable characters",
+        _string(MAX_NAME, _NO_CONTROL),
+    ),
+    "cluster": Kind(
+        _cluster, CLUSTER.rule.removeprefix("must be "), _string(64, "^[0-9A-Za-z._-]+$")
+    ),
+    "number": Kind(_number, "a number from 0 to 1e15", _between(0, 1e15, "number")),
+    "integer": Kind(_integer, "an integer of 32 bits", _between(-(2**31), 2**31 - 1)),
+    "long": Kind(_long, "an integer of 64 bits", _between(-(2**63), 2**63 - 1)),
+    "count": Kind(_count, "an integer of at least 0", _between(0, 2**31 - 1)),
+    "boolean": Kind(_boolean, "true or false", {"type": "boolean"}),
+    "mebibytes": Kind(
+        _mebibytes, "a number of MiB from 0 to 1e12", _between(0, MAX_MEBIBYTES, "number")
+    ),
+    "whole_mebibytes": Kind(
+        _whole_mebibytes, "a whole number of MiB of at least 0", _between(0, 2**31 - 1)
+    ),
+    "percent": Kind(_percent, "a number from 0 to 100", _between(0, 100, "number")),
+    "minutes": Kind(_minutes, "a whole number of minutes of at least 0", _between(0, 2**31 - 1)),
+    "state": Kind(_state, f"one of {', '.join(STATES)}", {"enum": [*STATES]}),
+    "scheduler": Kind(_scheduler, f"one of {', '.join(SCHEDULERS)}", {"enum": [*SCHEDULERS]}),
+    "object": Kind(_object, "an object", {"type": "object"}),
+    "time": Kind(
+        _time,
+        "an RFC 3339 time with its zone",
+        {"type": "string", "format": "date-time", "pattern": _PERIOD},
+    ),
 }
+
+
+def kind_schema(kind: str) -> dict[str, Any]:
+    """What a kind takes, as a JSON schema."""
+    return _KINDS[kind].schema

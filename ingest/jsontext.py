@@ -60,4 +60,4 @@ def _integer(digits: str) -> int | float:
 
 
 def _not_json(problem: str) -> InvalidRequest:
-    return InvalidRequest(f"Invalid JSON body: {problem}", field="body", rule="JSON in UTF-8")
+    return InvalidRequest("Invalid JSON body", field="body", rule="JSON in UTF-8", problem=problem)

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from prometheus_client import CollectorRegistry
 
+from query.events_api import JobEventsHandler
 from query.jobs_api import JobsHandler
 from query.metrics_api import MetricsHandler
 from query.nodes_api import NodesHandler
@@ -40,5 +41,6 @@ async def open_query(settings: Settings, registry: CollectorRegistry) -> AsyncIt
             ("GET", "/v1/jobs"): jobs.list,
             ("GET", "/v1/jobs/{id}"): jobs.one,
             ("GET", "/v1/jobs/{id}/metrics"): SeriesHandler(database).series,
+            ("GET", "/v1/jobs/{id}/events"): JobEventsHandler(database).list,
             ("GET", "/v1/nodes"): NodesHandler(database).list,
         }

@@ -6,19 +6,26 @@ from typing import Any
 
 from aiohttp import web
 
-from query.exposition import Row
-from query.jobobject import present
-from query.params import Params
-from query.quantities import percent
+from query.paramkinds import integer, text
+from query.params import Parameter, read_params
 from tsobs.answers import json_response
 from tsobs.db import Database
+from tsobs.jobs.jobobject import present
+from tsobs.jobs.quantities import percent
+from tsobs.row import Row
 from tsobs.viewer import VIEWER
 
-__all__ = ["NodesHandler"]
+__all__ = ["NODES_PARAMETERS", "NodesHandler"]
 
 DEFAULT_LIMIT = 1000
 MAX_LIMIT = 10_000
 MAX_INT = 2**31 - 1
+
+NODES_PARAMETERS = (
+    Parameter("cluster", text(), "nodes of this cluster"),
+    Parameter("limit", integer(1, MAX_LIMIT, DEFAULT_LIMIT), "how many nodes at most"),
+    Parameter("cursor", integer(1, MAX_INT), "the next_cursor of the page before"),
+)
 
 
 class NodesHandler:
@@ -29,10 +36,9 @@ class NodesHandler:
 
     async def list(self, request: web.Request) -> web.StreamResponse:
         """A page of nodes by cluster and name."""
-        params = Params(request.query, ("cluster", "limit", "cursor"))
-        limit = params.integer("limit", 1, MAX_LIMIT) or DEFAULT_LIMIT
-        cursor = params.integer("cursor", 1, MAX_INT)
-        cluster, viewer = params.text("cluster"), request[VIEWER]
+        asked = read_params(request.query, NODES_PARAMETERS)
+        limit, cursor = asked["limit"] or DEFAULT_LIMIT, asked["cursor"]
+        cluster, viewer = asked["cluster"], request[VIEWER]
         async with self._database.transaction(readonly=True) as connection:
             await connection.execute("plan_for_values")
             rows = await connection.fetch(

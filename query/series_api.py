@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import math
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, NamedTuple
 
 from aiohttp import web
 
-from query.coverage import FULL_COVERAGE
-from query.exposition import Row
-from query.findjob import find_job
-from query.params import Params
-from query.quantities import mebibytes, percent, ratio_of
+from query.paramkinds import choice, integer, time
+from query.params import Parameter, read_params, refused
 from tsobs.answers import json_response
 from tsobs.db import Connection, Database
-from tsobs.errors import InvalidRequest
+from tsobs.jobs.coverage import FULL_COVERAGE
+from tsobs.jobs.findjob import find_job
+from tsobs.jobs.quantities import mebibytes, percent, ratio_of
+from tsobs.row import Row
 from tsobs.viewer import VIEWER
 
-__all__ = ["SeriesHandler", "choose_step"]
+__all__ = ["SERIES_PARAMETERS", "SOURCES", "SeriesHandler", "choose_step"]
 
 DEFAULT_LIMIT = 1000
 MAX_LIMIT = 10_000
@@ -26,6 +27,27 @@ MAX_STEP_S = 31 * 86_400
 # Steps that fit hours and days, in seconds; the last is taken for whatever is longer.
 STEPS_S = (1, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200)
 DAY_S = 86_400
+
+
+SOURCES = ("sampled", "reported")
+SERIES_PARAMETERS = (
+    Parameter("start_time", time(), "samples at or after this time"),
+    Parameter("end_time", time(), "samples at or before this time"),
+    Parameter(
+        "step",
+        integer(1, MAX_STEP_S),
+        "seconds that each sample tells of; unless told, the shortest that keeps to the limit, and "
+        "what clients posted as it was posted",
+    ),
+    Parameter("limit", integer(1, MAX_LIMIT, DEFAULT_LIMIT), "how many samples at most"),
+    Parameter("by", choice(("node",)), "a sample for each node"),
+    Parameter(
+        "source",
+        choice(SOURCES),
+        "what agents sampled or what clients posted, which is about whole jobs and has nothing by "
+        "node; unless told, the first where there is any",
+    ),
+)
 
 
 class Span(NamedTuple):
@@ -44,6 +66,7 @@ class Asked(NamedTuple):
     step_s: int | None
     limit: int
     by_node: bool
+    source: str | None
 
 
 class SeriesHandler:
@@ -59,17 +82,21 @@ class SeriesHandler:
             await connection.execute("plan_for_values")
             job = await find_job(connection, request[VIEWER], request.match_info["id"])
             usage: Row | None = await connection.fetchrow("job_usage", [job["job_key"]])
-            span = _span(job, usage, asked)
-            step_s, rows = asked.step_s, list[Row]()
-            if usage is not None and span is not None:
-                step_s = step_s or choose_step(span, usage["interval_s"], asked.limit)
-                rows = await _fetch(connection, job, span, step_s, asked)
+            is_sampled = usage is not None and usage["last_sample_at"] is not None
+            if asked.source == "reported" or not (asked.source or asked.by_node or is_sampled):
+                source, step_s = "reported", asked.step_s
+                rows = await _fetch_reported(connection, job, asked)
+            else:
+                source = "sampled"
+                step_s, rows = await _fetch_sampled(connection, job, usage, asked)
         nodes = 1 if asked.by_node else _node_count(job, usage)
+        make = _reported_sample if source == "reported" else partial(_sample, nodes=nodes)
         answer = {
             "job_id": job["job_id"],
             "key": job["job_key"],
             "cluster": job["cluster"],
-            "samples": [_sample(row, nodes) for row in rows],
+            "source": source,
+            "samples": [make(row) for row in rows],
             "total": rows[0]["total"] if rows else 0,
             "limit": asked.limit,
             "step_seconds": step_s,
@@ -78,17 +105,17 @@ class SeriesHandler:
 
 
 def _read(request: web.Request) -> Asked:
-    params = Params(request.query, ("start_time", "end_time", "step", "limit", "by"))
-    start, end = params.time("start_time"), params.time("end_time")
+    asked = read_params(request.query, SERIES_PARAMETERS)
+    start, end = asked["start_time"], asked["end_time"]
     if start is not None and end is not None and start > end:
-        rule = "must not be after end_time"
-        raise InvalidRequest(f"parameter start_time {rule}", parameter="start_time", rule=rule)
+        raise refused("start_time", "must not be after end_time")
     return Asked(
         start=start,
         end=end,
-        step_s=params.integer("step", 1, MAX_STEP_S),
-        limit=params.integer("limit", 1, MAX_LIMIT) or DEFAULT_LIMIT,
-        by_node=params.choice("by", ("node",)) is not None,
+        step_s=asked["step"],
+        limit=asked["limit"] or DEFAULT_LIMIT,
+        by_node=asked["by"] is not None,
+        source=asked["source"],
     )
 
 
@@ -112,9 +139,14 @@ def choose_step(span: Span, interval_s: float | None, limit: int) -> int:
     return usual[0] if usual else DAY_S * math.ceil(wanted_s / DAY_S)
 
 
-async def _fetch(
-    connection: Connection, job: Row, span: Span, step_s: int, asked: Asked
-) -> list[Row]:
+async def _fetch_sampled(
+    connection: Connection, job: Row, usage: Row | None, asked: Asked
+) -> tuple[int | None, list[Row]]:
+    """The step, and buckets of what agents sampled."""
+    span = _span(job, usage, asked)
+    if usage is None or span is None:
+        return asked.step_s, []
+    step_s = asked.step_s or choose_step(span, usage["interval_s"], asked.limit)
     rows = await connection.fetch(
         "job_series",
         job["job_key"],
@@ -125,7 +157,15 @@ async def _fetch(
         asked.limit,
         span.covered_from,
     )
-    return [*rows]
+    return step_s, [*rows]
+
+
+async def _fetch_reported(connection: Connection, job: Row, asked: Asked) -> list[Row]:
+    step_s = None if asked.step_s is None else float(asked.step_s)
+    rows = await connection.fetch(
+        "job_reported_series", job["job_key"], asked.start, asked.end, step_s, asked.limit
+    )
+    return [] if asked.by_node else [*rows]
 
 
 def _node_count(job: Row, usage: Row | None) -> int:
@@ -155,6 +195,18 @@ def _sample(row: Row, nodes: int) -> dict[str, Any]:
     if (covered := _coverage(row, nodes)) is not None:
         sample["coverage"] = covered
     return sample
+
+
+def _reported_sample(row: Row) -> dict[str, Any]:
+    return {
+        "timestamp": row["ends_at"],
+        "cpu_usage": percent(row["cpu_usage_ratio"]),
+        "memory_usage_mb": mebibytes(row["memory_used_bytes"]),
+        "gpu_usage": percent(row["gpu_utilization_ratio"]),
+        "cpu_usage_ratio": row["cpu_usage_ratio"],
+        "memory_used_bytes": row["memory_used_bytes"],
+        "gpu_usage_ratio": row["gpu_utilization_ratio"],
+    }
 
 
 def _coverage(row: Row, nodes: int) -> float | None:

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from query.catalogue import of_relation
-from query.exposition import Row
 from query.jobcounts import JobCounter, JobCounts
 from query.metric import LABELS, MetricType
 from tsobs.db import Database
+from tsobs.row import Row
 from tsobs.viewer import Viewer
 
 __all__ = ["Snapshot", "read_snapshot", "relations"]

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from tsobs.settingkinds import Kind, text
 
-__all__ = ["CLUSTER", "DATABASE_URL", "HOST", "ORIGIN"]
+__all__ = ["CLUSTER", "DATABASE_URL", "HOST", "ORIGINS"]
 
 
 _DATABASE_URL_RULE = "must look like postgresql://user:password@host:5432/database"
@@ -35,8 +35,9 @@ HOST = text(
 )
 # Used in job ids (cluster:123.r0), labels and file names, so nothing that would need quoting there.
 CLUSTER = text("name", "must be 1 to 64 letters, digits, '.', '_' or '-'", r"[0-9A-Za-z._-]{1,64}")
-ORIGIN = text(
-    "origin",
-    "must be one origin such as https://dashboard.example.org",
-    r"https?://[0-9A-Za-z._\[\]:-]{1,253}",
+_ORIGIN = r"https?://[0-9A-Za-z._\[\]:-]{1,253}"
+ORIGINS = text(
+    "origins",
+    "must be origins such as https://dashboard.example.org, with commas between, or *",
+    rf"\*|{_ORIGIN}(\s*,\s*{_ORIGIN})*",
 )

@@ -15,9 +15,40 @@ from tsobs import __version__
 from tsobs.answers import json_response
 from tsobs.db import Database
 from tsobs.errors import Overloaded, TsobsError
+from tsobs.openapi import Answer, Operation, Schema, object_schema, ref
 from tsobs.web import Handlers
 
-__all__ = ["health_handlers"]
+__all__ = ["OPERATIONS", "SCHEMAS", "health_handlers"]
+
+_STATUS: Schema = {"enum": ["healthy", "degraded", "unhealthy"]}
+SCHEMAS: dict[str, Schema] = {
+    "HealthResponse": object_schema(
+        {
+            "status": _STATUS,
+            "timestamp": {"type": "string", "format": "date-time"},
+            "version": {"type": "string"},
+            "checks": {"type": "object", "description": "the database's status and duration"},
+        },
+        ("status", "timestamp", "version", "checks"),
+    )
+}
+OPERATIONS = {
+    ("GET", "/v1/health"): Operation(
+        "Whether requests would be answered now",
+        {
+            200: Answer("healthy or degraded", ref("HealthResponse")),
+            503: Answer("unhealthy", ref("HealthResponse")),
+        },
+    ),
+    ("GET", "/metrics/service"): Operation(
+        "The service's own metrics, for Prometheus",
+        {200: Answer("text format 0.0.4", {"type": "string"}, "text/plain")},
+    ),
+    ("GET", "/openapi.json"): Operation(
+        "This document",
+        {200: Answer("OpenAPI 3.1", {"type": "object"})},
+    ),
+}
 
 # A probe gives up after a few seconds, and should get an answer before.
 TIMEOUT_S = 2.0

@@ -1,4 +1,4 @@
-"""Keeps web pages away from a service without tokens, and lets the one allowed origin use it.
+"""Keeps web pages away from a service without tokens, and lets the allowed origins use it.
 
 A browser on the administrator's machine reaches 127.0.0.1 for any page it shows. A page cannot
 forge `Host`, `Origin` or `Sec-Fetch-Site`, so these tell its requests from other programs'.
@@ -19,6 +19,7 @@ __all__ = ["SAFE_METHODS", "answer_preflight", "check_browser", "is_loopback", "
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.%]+\]|[0-9A-Za-z._-]+)(:[0-9]{1,5})?")
+ALL = "*"
 _PREFLIGHT_S = 600  # how long a browser may remember the answer
 
 
@@ -49,7 +50,9 @@ def check_browser(request: web.Request, *, loopback: bool, allowed_origin: str |
         return
     origin = request.headers.get("Origin")
     if origin is not None:
-        foreign = not _same_origin(origin, request) and origin != allowed_origin
+        # "All" lets every page read what a token opens; it names nobody who may do without one.
+        named = allowed_origin != ALL and _is_allowed(origin, allowed_origin)
+        foreign = not _same_origin(origin, request) and not named
     else:
         foreign = request.headers.get("Sec-Fetch-Site", "none") not in {"none", "same-origin"}
     if foreign:
@@ -70,16 +73,24 @@ def _same_origin(origin: str, request: web.Request) -> bool:
     return urlsplit(origin).netloc.lower() == request.host.lower() != ""
 
 
+def _is_allowed(origin: str | None, allowed_origin: str | None) -> bool:
+    """Whether an origin is in the setting: some with commas between, or all."""
+    if origin is None or allowed_origin is None:
+        return False
+    return allowed_origin == ALL or origin in re.split(r"\s*,\s*", allowed_origin)
+
+
 def answer_preflight(request: web.Request, allowed_origin: str | None) -> web.Response | None:
-    """The answer to the allowed origin's question whether it may send a request, else None."""
+    """The answer to an allowed origin's question whether it may send a request, else None."""
     asked = request.headers.get("Access-Control-Request-Method")
     if request.method != "OPTIONS" or asked is None:
         return None
-    if allowed_origin is None or request.headers.get("Origin") != allowed_origin:
+    if not _is_allowed(request.headers.get("Origin"), allowed_origin):
         return None
     headers = {
         "Access-Control-Allow-Methods": asked if asked.isalpha() else "GET",
-        "Access-Control-Allow-Headers": "Authorization, Content-Type, X-Correlation-Id",
+        "Access-Control-Allow-Headers": "Authorization, Content-Type, X-Changed-By, X-Source, "
+        "X-Correlation-Id",
         "Access-Control-Max-Age": str(_PREFLIGHT_S),
     }
     return web.Response(status=204, headers=headers)
@@ -88,10 +99,13 @@ def answer_preflight(request: web.Request, allowed_origin: str | None) -> web.Re
 def mark_cors(
     request: web.Request, response: web.StreamResponse, allowed_origin: str | None
 ) -> None:
-    """Tells the browser that the allowed origin may read this answer."""
+    """Tells the browser that an allowed origin may read this answer."""
     if allowed_origin is None:
         return
     response.headers.add("Vary", "Origin")
-    if request.headers.get("Origin") == allowed_origin:
-        response.headers["Access-Control-Allow-Origin"] = allowed_origin
-        response.headers["Access-Control-Expose-Headers"] = "X-Correlation-Id, Retry-After"
+    origin = request.headers.get("Origin")
+    if origin is not None and _is_allowed(origin, allowed_origin):
+        response.headers["Access-Control-Allow-Origin"] = ALL if allowed_origin == ALL else origin
+        response.headers["Access-Control-Expose-Headers"] = (
+            "X-Correlation-Id, Retry-After, Location"
+        )

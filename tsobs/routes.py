@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import NamedTuple
 
-__all__ = ["ROUTES", "Route", "Scope", "routes_of"]
+__all__ = ["ROUTES", "Route", "Scope", "routes_elsewhere", "routes_of"]
 
 
 class Scope(StrEnum):
@@ -34,6 +34,7 @@ _EVERY = _INGEST | _QUERY
 
 ROUTES = (
     Route("GET", "/v1/health", Scope.PUBLIC, _EVERY),
+    Route("GET", "/openapi.json", Scope.PUBLIC, _EVERY),
     Route("POST", "/v1/samples", Scope.AGENT, _INGEST),
     Route("POST", "/v1/events/job-started", Scope.EVENTS, _INGEST),
     Route("POST", "/v1/events/job-finished", Scope.EVENTS, _INGEST),
@@ -41,7 +42,13 @@ ROUTES = (
     Route("GET", "/metrics/service", Scope.READ, _EVERY),
     Route("GET", "/v1/jobs", Scope.READ, _QUERY),
     Route("GET", "/v1/jobs/{id}", Scope.READ, _QUERY),
+    Route("POST", "/v1/jobs", Scope.EVENTS, _INGEST),
+    Route("PATCH", "/v1/jobs/{id}", Scope.EVENTS, _INGEST),
+    # It hides a job from everyone, and hooks' tokens are on every node.
+    Route("DELETE", "/v1/jobs/{id}", Scope.ADMIN, _INGEST),
     Route("GET", "/v1/jobs/{id}/metrics", Scope.READ, _QUERY),
+    Route("POST", "/v1/jobs/{id}/metrics", Scope.EVENTS, _INGEST),
+    Route("GET", "/v1/jobs/{id}/events", Scope.READ, _QUERY),
     Route("GET", "/v1/nodes", Scope.READ, _QUERY),
 )
 
@@ -49,3 +56,8 @@ ROUTES = (
 def routes_of(role: str) -> tuple[Route, ...]:
     """The routes that a process of this role answers."""
     return tuple(route for route in ROUTES if role in route.roles)
+
+
+def routes_elsewhere(role: str) -> tuple[Route, ...]:
+    """The routes that only processes of another role answer."""
+    return tuple(route for route in ROUTES if role not in route.roles)

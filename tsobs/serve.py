@@ -12,16 +12,19 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from aiohttp import web
 
+from tsobs import health
 from tsobs.access import open_access
 from tsobs.errors import SetupError, TsobsError
 from tsobs.health import health_handlers
 from tsobs.listen import Listeners, explain_bind_error, open_listeners
+from tsobs.malformed import speak_json
+from tsobs.openapi import document
 from tsobs.readiness import prepare_database
 from tsobs.retention import keep_maintaining, set_retention
-from tsobs.routes import routes_of
+from tsobs.routes import ROUTES, routes_elsewhere, routes_of
 from tsobs.selfmetrics import HttpMetrics, ServiceRegistry, make_registry
 from tsobs.settings import Settings
-from tsobs.web import Handler, make_app
+from tsobs.web import Handler, json_response, make_app
 from tsobs.workers import Worker, supervise
 
 __all__ = ["run", "serve", "serving"]
@@ -63,6 +66,7 @@ async def run(
         registry = make_registry(worker)
         access = await stack.enter_async_context(open_access(settings, loopback=listeners.loopback))
         handlers = dict(health_handlers(access.database, registry))
+        handlers["GET", "/openapi.json"] = _api_document()
         handlers |= await _open_services(stack, settings, registry)
         app = make_app(
             handlers,
@@ -70,6 +74,7 @@ async def run(
             access=access,
             metrics=HttpMetrics.register(registry),
             settings=settings,
+            elsewhere=routes_elsewhere(settings.role),
         )
         await stack.enter_async_context(serving(app, listeners, settings))
         if keeps_retention:
@@ -101,6 +106,22 @@ async def _open_services(
     return handlers
 
 
+def _api_document() -> Handler:
+    """GET /openapi.json: all of the API, whichever role this process has."""
+    from ingest import operations as ingesting
+    from query import operations as querying
+
+    parts = (health, ingesting, querying)
+    operations = {key: value for part in parts for key, value in part.OPERATIONS.items()}
+    schemas = {key: value for part in parts for key, value in part.SCHEMAS.items()}
+    described = document(operations, schemas, ROUTES)
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return json_response(described)
+
+    return answer
+
+
 @asynccontextmanager
 async def serving(
     app: web.Application, listeners: Listeners, settings: Settings
@@ -115,6 +136,7 @@ async def serving(
         shutdown_timeout=settings.shutdown_grace_s,
     )
     await runner.setup()
+    speak_json(runner.server)
     try:
         for listening in listeners.sockets:
             try:

@@ -89,9 +89,10 @@ class Settings:
         "everything, until the first token exists",
     )
     cors_origin: str | None = _setting(
-        addresses.ORIGIN,
+        addresses.ORIGINS,
         None,
-        "a web page elsewhere (its scheme, host and port) that browsers may let use the service",
+        "the web pages elsewhere that browsers may let use the service: origins (scheme, host and "
+        "port) with commas between, or * for all",
         aliases=("CORS_ORIGIN",),
     )
     cluster: str = _setting(

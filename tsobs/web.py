@@ -15,7 +15,7 @@ from aiohttp.typedefs import Middleware
 
 from tsobs.access import Access, access_middleware
 from tsobs.answers import error_response, json_response
-from tsobs.errors import Overloaded, SetupError, TooLarge, TsobsError
+from tsobs.errors import NotFound, Overloaded, SetupError, TooLarge, TsobsError
 from tsobs.log import CORRELATION_ID
 from tsobs.origin import answer_preflight, mark_cors
 from tsobs.routes import Route
@@ -42,14 +42,16 @@ def make_app(
     access: Access,
     metrics: HttpMetrics,
     settings: Settings,
+    elsewhere: Sequence[Route] = (),
 ) -> web.Application:
-    """An application that answers exactly `routes`; a SetupError names what does not match."""
+    """An application that answers exactly `routes`, and of those `elsewhere` who answers them; a
+    SetupError names what does not match."""
     _check_complete(handlers, routes)
     app = web.Application(
         middlewares=[
             _observe(metrics, settings),
             _preflight(settings.cors_origin),
-            access_middleware(access, routes),
+            access_middleware(access, [*routes, *elsewhere]),
         ],
         # Bodies arrive as sent: who decompresses them also bounds what comes out.
         client_max_size=settings.max_body_bytes,
@@ -58,12 +60,19 @@ def make_app(
     for route in routes:
         handler = _as_function(handlers[route.method, route.path])
         for method in ("GET", "HEAD") if route.method == "GET" else (route.method,):
-            app.router.add_route(method, route.path, handler)
+            app.router.add_route(method, _pattern(route.path), handler)
             methods.setdefault(route.path, []).append(method)
+    for route in elsewhere:
+        app.router.add_route(route.method, _pattern(route.path), _told_elsewhere(route))
     for path, allowed in methods.items():
-        app.router.add_route("OPTIONS", path, _options([*allowed, "OPTIONS"]))
+        app.router.add_route("OPTIONS", _pattern(path), _options([*allowed, "OPTIONS"]))
     app.on_response_prepare.append(_sign(settings.cors_origin))
     return app
+
+
+def _pattern(path: str) -> str:
+    """A path for the router, whose own idea of an id has no braces in it."""
+    return path.replace("{id}", "{id:[^/]+}")
 
 
 def _check_complete(handlers: Handlers, routes: Sequence[Route]) -> None:
@@ -81,6 +90,18 @@ def _as_function(handler: Handler) -> Handler:
         return await handler(request)
 
     return call
+
+
+def _told_elsewhere(route: Route) -> Handler:
+    role = min(route.roles - {"all"})
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        raise NotFound(
+            f"{route.method} {route.path} is for processes of role {role}, which this is not",
+            role=role,
+        )
+
+    return answer
 
 
 def _options(allowed: Sequence[str]) -> Handler:

@@ -170,7 +170,15 @@ create index job_by_state on tsobs_store.job (state, job_key) where deleted_at i
 create index job_by_nodes on tsobs_store.job using gin (nodes);
 create index job_by_array on tsobs_store.job (array_job_id, array_task_id) where array_job_id is not null;
 create index job_by_het on tsobs_store.job (het_job_id, het_offset) where het_job_id is not null;
-create index job_by_user on tsobs_store.job (user_name, start_at desc);
+-- When it ran; one that has no end is taken to run still. Not a partial index: the planner takes no statistics of those.
+create index job_by_span on tsobs_store.job using gist (
+    (case when start_at is not null then tstzrange(start_at, greatest(start_at, coalesce(end_at, 'infinity')), '[]') end));
+create index job_by_end on tsobs_store.job (end_at desc, job_key desc);
+create index job_by_user on tsobs_store.job (user_name, job_key);
+-- A text that a user chooses may be longer than an index entry.
+create index job_by_account on tsobs_store.job (left(account, 255), job_key);
+create index job_by_partition on tsobs_store.job (left(partition, 255), job_key);
+create index job_by_name on tsobs_store.job (left(name, 255), job_key);
 
 create table tsobs_store.job_node (
     job_key bigint not null,

@@ -5,54 +5,23 @@
 select set_config('plan_cache_mode', 'force_custom_plan', true)
 
 -- name: list_jobs
--- Newest first, in the order in which tsobs first saw them: a key that never changes makes stable pages.
--- $1 bound cluster, $2 bound user, $3 cluster, $4 user, $5 state, $6 node (null for all)
--- $7 job_key to begin below or null, $8 limit, $9 offset
-select j.*, now() as read_at
-from tsobs.job j
-where
-    j.deleted_at is null
-    and ($1::text is null or j.cluster = $1)
-    and ($2::text is null or j.user_name = $2)
-    and ($3::text is null or j.cluster = $3)
-    and ($4::text is null or j.user_name = $4)
-    and ($5::text is null or j.state = $5)
-    and (
-        $6::text is null
-        or j.job_key = any(array(
-            select l.job_key from tsobs.job l where l.nodes @> array[$6]
-            union
-            select jn.job_key from tsobs.job_node jn where jn.node = $6
-        ))
-    )
-    and ($7::bigint is null or j.job_key < $7)
-order by j.job_key desc
-limit $8 offset $9
+-- A page of jobs in the order asked for; 'sort_value' is what the next page begins after, with the key.
+-- $1 filters jsonb, $2 column to sort by, $3 whether descending, $4 job_key and $5 sort_value of the row to begin after
+-- (null for the first page), $6 limit, $7 offset, $8 whether the filters have few jobs
+select j.*, l.sort_value, now() as read_at
+from tsobs_store.list_job_keys($1::jsonb, $2, $3, $4, $5, $6, $7, $8) with ordinality as l (job_key, sort_value, place)
+join tsobs.job j using (job_key)
+order by l.place
 
 -- name: count_jobs
 -- How many jobs list_jobs has in all its pages, counted up to a limit.
--- $1 bound cluster, $2 bound user, $3 cluster, $4 user, $5 state, $6 node (null for all), $7 limit
-select count(*)
-from (
-    select
-    from tsobs.job j
-    where
-        j.deleted_at is null
-        and ($1::text is null or j.cluster = $1)
-        and ($2::text is null or j.user_name = $2)
-        and ($3::text is null or j.cluster = $3)
-        and ($4::text is null or j.user_name = $4)
-        and ($5::text is null or j.state = $5)
-        and (
-            $6::text is null
-            or j.job_key = any(array(
-                select l.job_key from tsobs.job l where l.nodes @> array[$6]
-                union
-                select jn.job_key from tsobs.job_node jn where jn.node = $6
-            ))
-        )
-    limit $7
-) as counted
+-- $1 filters jsonb, $2 limit
+select tsobs_store.count_jobs($1::jsonb, $2)
+
+-- name: job_by_key
+-- One run, also of a job that was deleted.
+-- $1 job_key
+select j.*, now() as read_at from tsobs.job j where j.job_key = $1
 
 -- name: find_jobs
 -- What an id may mean, newest run first; lower 'likeness' is the closer reading of the id.
@@ -151,6 +120,27 @@ select
     sum(memory_used_bytes_max) as memory_used_bytes_max,
     sum(energy_j) as energy_j
 from on_gpu
+group by job_key
+
+-- name: job_reported_usage
+-- What clients posted for jobs: means over the samples that have a value, and the newest.
+-- $1 job_key bigint[]
+select
+    job_key,
+    count(*) as sample_count,
+    min(time) as first_sample_at,
+    max(time) as last_sample_at,
+    last(cpu_usage_ratio, time) as cpu_usage_ratio,
+    avg(cpu_usage_ratio) as cpu_usage_ratio_mean,
+    max(cpu_usage_ratio) as cpu_usage_ratio_max,
+    last(memory_used_bytes, time) as memory_used_bytes,
+    avg(memory_used_bytes) as memory_used_bytes_mean,
+    max(memory_used_bytes) as memory_used_bytes_max,
+    last(gpu_usage_ratio, time) filter (where gpu_usage_ratio is not null) as gpu_usage_ratio,
+    avg(gpu_usage_ratio) as gpu_usage_ratio_mean,
+    max(gpu_usage_ratio) as gpu_usage_ratio_max
+from tsobs.job_reported
+where job_key = any($1)
 group by job_key
 
 -- name: job_nodes
@@ -282,3 +272,42 @@ from told
 group by ends_at, case when $5 then node end
 order by ends_at desc, case when $5 then node end
 limit $6
+
+-- name: job_reported_series
+-- What clients posted for a job, newest first: as posted, or the means of buckets of $4 seconds, told by their ends.
+-- $1 job_key, $2 from, $3 until (both inclusive, null for all), $4 step in seconds or null, $5 limit
+with reported as (
+    select
+        case
+            when $4::float8 is null then time
+            else time_bucket($4 * interval '1 second', time - interval '1 microsecond') + $4 * interval '1 second'
+        end as ends_at,
+        cpu_usage_ratio,
+        memory_used_bytes,
+        gpu_usage_ratio
+    from tsobs.job_reported
+    where job_key = $1 and ($2::timestamptz is null or time >= $2) and ($3::timestamptz is null or time <= $3)
+)
+select
+    ends_at,
+    avg(cpu_usage_ratio) as cpu_usage_ratio,
+    avg(memory_used_bytes) as memory_used_bytes,
+    avg(gpu_usage_ratio) as gpu_utilization_ratio,
+    count(*) over () as total
+from reported
+group by ends_at
+order by ends_at desc
+limit $5
+
+-- name: job_events
+-- A job's audit trail, oldest first.
+-- $1 job_key, $2 event_id to begin after, $3 limit
+select event_id, at, kind, actor, source, correlation_id, rank, payload, old, new
+from tsobs.job_event
+where job_key = $1 and event_id > $2
+order by event_id
+limit $3
+
+-- name: count_job_events
+-- $1 job_key
+select count(*) from tsobs.job_event where job_key = $1

@@ -236,7 +236,7 @@ async def test_head_and_options(database_url: str, store: TokenStore) -> None:
         assert (await asking.ask("HEAD", "/v1/jobs"))[0] == 401
         assert (await asking.ask("HEAD", "/metrics", secret))[0] == 200
         status, body, headers = await asking.ask("OPTIONS", "/v1/jobs", secret)
-        assert (status, body, headers["Allow"]) == (204, None, "GET, HEAD, OPTIONS")
+        assert (status, body, headers["Allow"]) == (204, None, "GET, HEAD, OPTIONS, POST")
         assert (await asking.ask("OPTIONS", "/v1/jobs"))[0] == 401
         _, events = await store.create(NewToken("e", [Scope.EVENTS]))
         assert (await asking.ask("HEAD", "/metrics", events))[0] == 403

@@ -12,7 +12,10 @@ from typing import Any, NamedTuple
 
 import aiohttp
 import asyncpg
+from multidict import CIMultiDict
+from yarl import URL
 
+from tests.documented import check_answer
 from tsobs.columns import TABLES
 
 __all__ = ["Answer", "Sender", "Stored", "accepted", "open_sender", "open_stored"]
@@ -38,7 +41,7 @@ class Sender:
 
     def __init__(self, url: str, session: aiohttp.ClientSession, token: str | None = None) -> None:
         self.url = url
-        self._session = session
+        self.session = session
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
 
     async def post(self, body: Any, path: str = "/v1/samples") -> Answer:
@@ -53,8 +56,32 @@ class Sender:
         every = {"Content-Type": "application/json", **self._headers, **(headers or {})}
         # A large body must not be written in one go.
         data = io.BytesIO(body) if isinstance(body, bytes) and len(body) > 1 << 20 else body
-        async with self._session.post(f"{self.url}{path}", data=data, headers=every) as answer:
-            return Answer(answer.status, await answer.json(), answer.headers)
+        async with self.session.post(f"{self.url}{path}", data=data, headers=every) as answer:
+            found = Answer(answer.status, await answer.json(), answer.headers)
+        check_answer("POST", path, found.status, found.body)
+        return found
+
+    async def ask(
+        self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        """A request as a client of the REST API makes it, with who it is."""
+        text = None if body is None else json.dumps(body)
+        named = {"X-Changed-By": "tester", "X-Source": "tests"} | dict(headers or {})
+        return await self.exchange(method, path, text, named)
+
+    async def exchange(self, method: str, path: str, text: str | None, headers: Any) -> Answer:
+        """A request of any method; text goes out as it is, headers may come twice."""
+        every = CIMultiDict(self._headers)
+        every.extend(headers)
+        if text is not None:
+            every["Content-Type"] = "application/json"
+        url = URL(f"{self.url}{path}", encoded=True)
+        async with self.session.request(method, url, data=text, headers=every) as answer:
+            read = await answer.read()
+            found = Answer(answer.status, json.loads(read) if read else None, answer.headers)
+        if found.status < 500:
+            check_answer(method, path, found.status, found.body)
+        return found
 
     async def post_until_taken(self, body: Any, pause_s: float = 0.01) -> Answer:
         """As an agent: again and again, whatever goes wrong on the way, until it is answered."""

@@ -262,7 +262,7 @@ async def test_the_longest_names_of_the_widest_letters_are_taken(
 
 async def test_metrics_count_what_is_refused(sender: Sender) -> None:
     await sender.post(Agent().batch(node_sample=[row(0.0), row(NOW, load1=-1.0), row(NOW)]))
-    async with sender._session.get(f"{sender.url}/metrics/service") as answer:
+    async with sender.session.get(f"{sender.url}/metrics/service") as answer:
         text = await answer.text()
     lines = [line for line in text.splitlines() if line.startswith("tsobs_ingest_rejected_rows_t")]
     assert len(lines) == 2

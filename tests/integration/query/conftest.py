@@ -12,6 +12,7 @@ from aiohttp import ClientSession
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.documented import check_answer
 from tests.integration.query.site import Site
 from tsobs.db import open_database
 from tsobs.embedded import fetch
@@ -48,6 +49,7 @@ class Asker:
             text = await response.text()
             is_json = response.content_type == "application/json" and method != "HEAD"
             found = await response.json() if is_json else None
+            check_answer(method, path, response.status, found)
             return Answer(response.status, response.headers, text, found)
 
     async def metrics(self) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:

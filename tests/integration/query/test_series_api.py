@@ -90,6 +90,7 @@ async def test_newest_first_and_told_by_the_end(site: Site, ask: Asker) -> None:
     assert {key: answer[key] for key in answer if key not in ("samples", "key")} == {
         "job_id": "5",
         "cluster": "alpha",
+        "source": "sampled",
         "total": 2,
         "limit": 1000,
         "step_seconds": 15,

@@ -15,6 +15,7 @@ FILES = {path.stem: parse(path.read_text()) for path in (sql_root() / "queries")
 # The URL's own user: migrations, `tsobs token`, `tsobs serve` at its start.
 OPERATOR = None
 ROLES = {
+    "clientjobs": "tsobs_ingest",
     "health": "tsobs_query",
     "ingest": "tsobs_ingest",
     "jobs": "tsobs_query",
@@ -32,6 +33,12 @@ ALSO = {
     "touch_token": "tsobs_query",
     "maintain": "tsobs_ingest",
     "has_retention": "tsobs_ingest",
+    # The answer to a write is the job as it is then.
+    "find_jobs": "tsobs_ingest",
+    "job_by_key": "tsobs_ingest",
+    "job_usage": "tsobs_ingest",
+    "job_gpu_usage": "tsobs_ingest",
+    "job_reported_usage": "tsobs_ingest",
 }
 STATEMENTS = [
     (ROLES.get(area, "nobody yet: name the role in ROLES"), name, text)

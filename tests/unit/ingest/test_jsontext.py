@@ -99,8 +99,9 @@ def test_a_million_digits_take_no_time() -> None:
     ids=lambda body: repr(body[:16]),
 )
 def test_what_is_not_json_in_utf8_is_refused(body: bytes) -> None:
-    with pytest.raises(InvalidRequest, match="Invalid JSON body") as refused:
+    with pytest.raises(InvalidRequest, match=r"^Invalid JSON body$") as refused:
         parse_json(body)
+    assert refused.value.details.pop("problem")
     assert refused.value.details == {"field": "body", "rule": "JSON in UTF-8"}
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tsobs.addresses import CLUSTER, DATABASE_URL, HOST, ORIGIN
+from tsobs.addresses import CLUSTER, DATABASE_URL, HOST, ORIGINS
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,14 @@ def test_cluster_names_that_would_need_quoting_are_refused(name: str) -> None:
         CLUSTER.parse(name)
 
 
-@pytest.mark.parametrize("origin", ["*", "https://a/", "https://a,https://b", "null"])
-def test_an_origin_is_one_origin(origin: str) -> None:
-    with pytest.raises(ValueError, match="one origin"):
-        ORIGIN.parse(origin)
+@pytest.mark.parametrize("origins", ["*", "https://a", "https://a:8443, http://b,https://[::1]"])
+def test_origins(origins: str) -> None:
+    assert ORIGINS.parse(origins) == origins
+
+
+@pytest.mark.parametrize(
+    "origins", ["", "https://a/", "https://a;https://b", "null", "*,https://a"]
+)
+def test_what_is_no_origin_is_refused(origins: str) -> None:
+    with pytest.raises(ValueError, match="origins such as"):
+        ORIGINS.parse(origins)

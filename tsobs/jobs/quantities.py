@@ -10,8 +10,8 @@ MEBIBYTE = 1_048_576
 
 
 def percent(ratio: float | None) -> float | None:
-    """A ratio as percent."""
-    return None if ratio is None else ratio * 100.0
+    """A ratio as percent; what came as percent comes out as it came, not 7.000000000000001."""
+    return None if ratio is None else round(ratio * 100.0, 10)
 
 
 def mebibytes(size: float | None) -> int | None:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from query.jobobject import gpu_object, job_object, node_object, present
+from tsobs.jobs.jobobject import gpu_object, job_object, node_object, present
 
 START = datetime(2026, 1, 31, 12, tzinfo=UTC)
 

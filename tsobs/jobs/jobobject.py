@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from query.coverage import coverage
-from query.exposition import Row
-from query.jobref import exact_id
-from query.quantities import mebibytes, percent, ratio_of, seconds_between, total, whole
+from tsobs.jobs.coverage import coverage
+from tsobs.jobs.jobref import exact_id
+from tsobs.jobs.quantities import (
+    mebibytes,
+    percent,
+    ratio_of,
+    seconds_between,
+    total,
+    whole,
+)
+from tsobs.row import Row
 
-__all__ = ["gpu_object", "job_object", "node_object", "present"]
+__all__ = ["gpu_object", "job_object", "node_object", "present", "reported_object"]
 
 
 def present(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -18,14 +25,18 @@ def present(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def job_object(job: Row, usage: Row | None, gpu: Row | None) -> dict[str, Any]:
-    """A job with what it used so far; `usage` and `gpu` are None when nothing was sampled."""
+def job_object(
+    job: Row, usage: Row | None, gpu: Row | None, reported: Row | None = None
+) -> dict[str, Any]:
+    """A job with what it used so far; `usage` and `gpu` are None when nothing was sampled, and
+    `reported` is what clients posted of a job that was not."""
     return present(
         {
             **_identity(job, usage),
             **_allocation(job),
             **(_usage(job, usage) if usage else {"sample_count": 0}),
             **(_gpu_usage(gpu) if gpu else {}),
+            **(_reported_usage(reported) if reported else {}),
             "coverage": coverage(job, usage, gpu) if usage else None,
             "scheduler": _scheduler(job),
         }
@@ -123,6 +134,37 @@ def _usage(job: Row, usage: Row) -> dict[str, Any]:
         "io_write_bytes": usage["io_write_bytes"],
         "energy_joules": usage["energy_j"],
     }
+
+
+def _reported_usage(reported: Row) -> dict[str, Any]:
+    return {
+        "sample_count": reported["sample_count"],
+        "first_sample_at": reported["first_sample_at"],
+        "last_sample_at": reported["last_sample_at"],
+        "cpu_usage": percent(reported["cpu_usage_ratio"]),
+        "avg_cpu_usage": percent(reported["cpu_usage_ratio_mean"]),
+        "max_cpu_usage": percent(reported["cpu_usage_ratio_max"]),
+        "memory_usage_mb": mebibytes(reported["memory_used_bytes"]),
+        "memory_used_bytes": reported["memory_used_bytes"],
+        "avg_memory_used_bytes": reported["memory_used_bytes_mean"],
+        "max_memory_usage_mb": mebibytes(reported["memory_used_bytes_max"]),
+        "max_memory_used_bytes": reported["memory_used_bytes_max"],
+        "gpu_usage": percent(reported["gpu_usage_ratio"]),
+        "avg_gpu_usage": percent(reported["gpu_usage_ratio_mean"]),
+        "max_gpu_usage": percent(reported["gpu_usage_ratio_max"]),
+    }
+
+
+def reported_object(row: Row) -> dict[str, Any]:
+    """One sample that a client posted."""
+    return present(
+        {
+            "timestamp": row["time"],
+            "cpu_usage": percent(row["cpu_usage_ratio"]),
+            "memory_usage_mb": mebibytes(row["memory_used_bytes"]),
+            "gpu_usage": percent(row["gpu_usage_ratio"]),
+        }
+    )
 
 
 def _gpu_usage(gpu: Row) -> dict[str, Any]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from query.exposition import Row
-from query.quantities import ratio_of, seconds_between
+from tsobs.jobs.quantities import ratio_of, seconds_between
+from tsobs.row import Row
 
 __all__ = ["FULL_COVERAGE", "coverage"]
 

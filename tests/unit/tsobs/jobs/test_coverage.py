@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from query.coverage import coverage
+from tsobs.jobs.coverage import coverage
 
 START = datetime(2026, 1, 31, 12, tzinfo=UTC)
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from query.jobref import JobRef, exact_id, parse_job_id
 from tsobs.errors import InvalidRequest
+from tsobs.jobs.jobref import JobRef, exact_id, parse_job_id
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from query.exposition import Row
-from query.jobref import exact_id, parse_job_id
 from tsobs.db import Connection
 from tsobs.errors import Conflict, NotFound
+from tsobs.jobs.jobref import exact_id, parse_job_id
+from tsobs.row import Row
 from tsobs.viewer import Viewer
 
 __all__ = ["find_job"]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from query.quantities import mebibytes, percent, ratio_of, seconds_between, total, whole
+from tsobs.jobs.quantities import mebibytes, percent, ratio_of, seconds_between, total, whole
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
