@@ -71,6 +71,11 @@ class Job(NamedTuple):
     memory_bytes: float | None
     gone_at: float | None
     oom_killed: bool | None
+    name: str | None = None
+    account: str | None = None
+    partition: str | None = None
+    array_job_id: str | None = None
+    array_task_id: str | None = None
 
 
 class Gpu(NamedTuple):
@@ -274,6 +279,7 @@ def _jobs(value: Any) -> tuple[Job, ...]:
         _amounts(numbers("memory_bytes"), "jobs.memory_bytes"),
         _times(numbers("gone_at"), "jobs.gone_at"),
         _column(section, "jobs", "oom_killed", n, _BOOL_OR_NULL),
+        *map(texts, Job._fields[10:]),
     )
     return tuple(map(Job._make, zip(*columns, strict=True)))
 

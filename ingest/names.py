@@ -177,6 +177,11 @@ async def _observe(connection: Connection, told: _Told, job: Job) -> int:
         "uid": job.uid,
         "nodes": [batch.node.name],
         "oom_killed": job.oom_killed or None,
+        "name": job.name,
+        "account": job.account,
+        "partition": job.partition,
+        "array_job_id": job.array_job_id,
+        "array_task_id": job.array_task_id,
         "ingest_version": f"agent-{batch.agent_version or __version__}",
     }
     row = await connection.fetchrow(
@@ -228,7 +233,8 @@ class _Told(NamedTuple):
         """Of a job. One without a start is asked for again now and then, for only the time tells
         whether its id has come to mean another job."""
         hour = self.first[job] // 3600 if job.started_at is None else None
-        return (job.user_name, job.uid, job.cpus, job.memory_bytes, job.oom_killed or None, hour)
+        known = (job.user_name, job.uid, job.cpus, job.memory_bytes, job.oom_killed or None)
+        return (*known, *job[10:], hour)
 
     def first_at(self, job: Job) -> float:
         """When the batch first speaks of a job without a start, in unix seconds."""

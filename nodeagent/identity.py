@@ -34,11 +34,15 @@ class Identity(NamedTuple):
     name: str
     aliases: tuple[str, ...]
     cgroup_names: frozenset[str]
+    is_guest: bool = False
+    """It is one of several nodes on this machine; directories without a name are the machine's."""
 
     def owns(self, cgroup_name: str | None) -> bool:
         """Tell whether jobs below a directory with this node name (None: without) are this
         node's."""
-        return cgroup_name is None or cgroup_name in self.cgroup_names
+        if cgroup_name is None:
+            return not self.is_guest
+        return cgroup_name in self.cgroup_names
 
 
 def machine_id(paths: Paths) -> str | None:
@@ -111,8 +115,8 @@ def node_identity(
     """Settle the node's name: setting, else the one in cgroup paths (now or `learned` before),
     slurmd's, the host's.
 
-    With several names in cgroup paths (several slurmd on one machine) only jobs of this node's own
-    are read.
+    With several names in cgroup paths (several slurmd on one machine) the name is not taken from
+    there.
     """
     host = os.uname().nodename
     short = host.partition(".")[0]

@@ -63,6 +63,11 @@ class JobDirs:
         """Tell whether the job has a directory under this controller."""
         return controller in self.dirs
 
+    def path(self) -> str | None:
+        """Return one directory of the job, in which its steps appear."""
+        names = ("memory", "v2", *self.dirs)
+        return next((self.dirs[name].path for name in names if name in self.dirs), None)
+
     def inodes(self) -> dict[str, int]:
         """Return controller → inode of the directories there are."""
         return {controller: found.inode for controller, found in self.dirs.items()}

@@ -8,8 +8,9 @@ from typing import Any
 from nodeagent.clock import Instant
 from nodeagent.collector import Frame, Pace, Values
 from nodeagent.collectors import JOB_COLLECTORS
-from nodeagent.counters import Base, job_deltas, next_base
+from nodeagent.counters import Base, counter_key, job_deltas, next_base
 from nodeagent.job_dirs import JobDirs
+from nodeagent.process_environ import Facts
 
 __all__ = ["UNKNOWN_PAST_S", "Final", "LiveJob", "Row", "in_seconds"]
 
@@ -19,6 +20,7 @@ Row = dict[str, Any]
 # A reading without a past has no deltas; its gauges speak for no longer than this.
 UNKNOWN_PAST_S = 1.0
 _SHORTEST_S = 0.001
+_KILLS_V2 = counter_key("v2", "oom_kills")
 # A cgroup left behind without processes is a job that has ended; Slurm makes and fills one within a
 # second.
 _EMPTY_IS_GONE_S = 60.0
@@ -32,17 +34,25 @@ class Final(dict[str, Any]):
 class LiveJob:
     """Follows one job from the first sight of its cgroup to the last."""
 
-    def __init__(self, job_id: str, dirs: JobDirs, base: Base, started_at: float | None) -> None:
-        self.job_id = job_id
+    def __init__(self, key: str, dirs: JobDirs, base: Base, started_at: float | None) -> None:
+        self.key = key
+        """Its directory's name: the id, or a SLUID."""
+        self.job_id: str | None = None
+        """None while a SLUID hides it: then it is read, and reported from the start once known."""
         self.dirs = dirs
         self.base = base
         self.started_at = started_at
         self.uid: int | None = None
         self.user_name: str | None = None
+        self.facts = Facts()
         self.oom_killed: bool | None = None
         self.parked = False
         """Its cgroup is empty and it was said to be gone; it comes back to life with a process."""
         self.empty_since: Instant | None = None
+        self.quick_until = 0.0
+        """Seconds since boot until which it is read more often than each second."""
+        self.urgent_until = 0.0
+        """The same, and a kill is on its way."""
         self._counters: dict[str, int] = {}
         self._gauges: dict[str, float] = {}
         self._at: Instant | None = None
@@ -88,9 +98,9 @@ class LiveJob:
         return {
             "scheduler": "slurm",
             "job_id": self.job_id,
-            "restart_count": None,
-            "user_name": self.user_name,
             "uid": self.uid,
+            **self.facts._asdict(),
+            "user_name": self.user_name,
             "started_at": self.started_at,
             "cpus": self._cpus,
             "memory_bytes": self._memory_bytes,
@@ -131,6 +141,19 @@ class LiveJob:
         self._counters = {}
         self._gauges = {}
         self._at = None
+
+    def kills(self) -> int | None:
+        """Return the OOM kills last read of v2's cgroup; None when none were counted."""
+        return self._counters.get(_KILLS_V2, self.base.counters.get(_KILLS_V2))
+
+    def learn_kills(self, count: int) -> None:
+        """Take the count that the cgroup had at its end from elsewhere."""
+        self._counters[_KILLS_V2] = count
+        if self._at is None:
+            # Nothing was read since the last row: this is its own, as short as a row can be.
+            later = Instant(self.base.wall + _SHORTEST_S, self.base.boot + _SHORTEST_S)
+            self._at = later
+        self.oom_killed = bool(self.oom_killed) or count > 0
 
     def _absorb(self, values: Values) -> None:
         self._counters.update(values.counters)

@@ -11,7 +11,7 @@ from functools import partial
 
 from nodeagent import clock
 from nodeagent.clock import Instant
-from nodeagent.rounds import Rounds
+from nodeagent.voices import Voices
 from nodeagent.watch import Watch
 
 __all__ = ["Loop", "Schedule"]
@@ -19,6 +19,9 @@ __all__ = ["Loop", "Schedule"]
 logger = logging.getLogger(__name__)
 
 _TICK_S = 1.0
+# In a second a file is listened to once (a job at its limit makes an event of every reclaim), the
+# rest so often (an array starts, a script runs a thousand steps).
+_FILE_NEWS, _OTHER_NEWS = 1, 25
 # Less is the clock being trimmed; more is the clock being set.
 _STEP_BACK_S = 1.0
 
@@ -64,7 +67,7 @@ class Loop:
 
     def __init__(
         self,
-        rounds: Rounds,
+        rounds: Voices,
         interval_s: float,
         watch: Watch,
         now: Callable[[], Instant] = clock.now,
@@ -95,14 +98,22 @@ class Loop:
 
     def _sleep(self) -> None:
         end = time.monotonic() + self._schedule.wait_s(self._now())
-        heard: set[str] = set()
+        heard: dict[int, int] = {}
         while not self._stopping and (left := end - time.monotonic()) > 0:
-            handles = {h: job for h, job in self._rounds.jobs.handles().items() if job not in heard}
-            told = self._watch.wait(left, handles)
-            # Once a job and second: a job at its limit makes an event of every reclaim.
-            heard |= told
+            watched = self._rounds.handles()
+            files, readable = (
+                {handle: name for handle, name in found.items() if heard.get(handle, 0) < most}
+                for found, most in zip(watched, (_FILE_NEWS, _OTHER_NEWS))
+            )
+            quick_s = self._rounds.quick_s()
+            told = self._watch.wait(min(left, quick_s or left), files, readable)
+            for handle in told:
+                heard[handle] = heard.get(handle, 0) + 1
             if told:
-                self._attempt(partial(self._rounds.glance, told))
+                names = {files.get(handle) or readable[handle] for handle in told}
+                self._attempt(partial(self._rounds.glance, names))
+            elif quick_s:
+                self._attempt(self._rounds.look_quickly)
 
     @staticmethod
     def _attempt(step: Callable[[], None]) -> None:

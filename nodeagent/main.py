@@ -14,6 +14,9 @@ from collections.abc import Sequence
 
 from nodeagent import __version__, batch, clock
 from nodeagent.collector import Frame
+from nodeagent.doctor.command import run_doctor
+from nodeagent.event_sender import EventSender
+from nodeagent.event_spool import EventSpool
 from nodeagent.job_dirs import FileBudget
 from nodeagent.loop import Loop
 from nodeagent.outbox import Outbox
@@ -25,6 +28,7 @@ from nodeagent.settings import Request, Settings, SettingsError, load
 from nodeagent.spool import Spool
 from nodeagent.state import StateFile, in_use
 from nodeagent.users import Users
+from nodeagent.voices import Voice, Voices, folder_name, node_name
 from nodeagent.watch import Watch
 
 __all__ = ["main"]
@@ -37,6 +41,8 @@ _EXIT_USAGE = 2
 _FILES_KEPT_FREE = 64
 _FILES_WANTED = 8192
 _DRAIN_S = 1.0
+# Below the state folder, one folder for each further node name on this machine.
+_GUESTS = "nodes"
 # Sending is spread over this share of the interval, at most this long.
 _SPLAY_SHARE = 1 / 3
 _SPLAY_MAX_S = 5.0
@@ -59,6 +65,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _EXIT_USAGE
     settings = request.settings
     _log_to_stderr(settings.log_level)
+    if request.doctor:
+        return run_doctor(settings, _client(settings), json=request.json)
     users = Users()
     try:
         if request.print:
@@ -76,49 +84,73 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(request: Request, users: Users) -> int:
     settings = request.settings
-    outbox = Outbox(
-        StateFile(settings.state_dir), Spool(settings.state_dir), settings.spool_max_bytes
-    )
-    stored = outbox.open()
-    rounds = _rounds(settings, users, outbox)
-    rounds.restore(stored)
-    sender = Sender(
-        outbox, _client(settings), interval_s=settings.interval_s, splay_s=_splay_s(settings)
-    )
+    if settings.token_file and settings.url.startswith("http://") and "//127." not in settings.url:
+        logger.warning("the token travels unencrypted: use https")
+    voices, is_new = _voices(settings, users)
     if request.once:
-        return _once(rounds, outbox, sender, settings.timeout_s)
+        return _once(voices, settings.timeout_s)
     watch = Watch()
-    loop = Loop(rounds, settings.interval_s, watch)
+    loop = Loop(voices, settings.interval_s, watch)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: loop.stop())
     logger.info("tsobs-agent %s: %s every %g s", __version__, settings.url, settings.interval_s)
-    sender.start()
+    voices.start()
+    events = None
+    if settings.event_dir is not None:
+        events = EventSender(EventSpool(settings.event_dir), _client(settings))
+        events.start()
     # Without a past the first round only finds out where the counters stand: the sooner the better.
-    loop.run(round_first=stored is None)
-    left = "" if sender.drain(_DRAIN_S) else f", {len(outbox)} batches kept for the next start"
+    loop.run(round_first=is_new)
+    if events is not None:
+        events.stop()
+    count = voices.drain(_DRAIN_S)
+    left = f", {count} batches kept for the next start" if count else ""
     logger.info("stopped%s", left)
-    rounds.close()
+    voices.close()
     watch.close()
     return 0
 
 
-def _once(rounds: Rounds, outbox: Outbox, sender: Sender, timeout_s: float) -> int:
-    rounds.round()
-    rounds.close()
+def _voices(settings: Settings, users: Users) -> tuple[Voices, bool]:
+    """Return the voices, and whether the machine's own has no past."""
+
+    def open_voice(node: str | None) -> tuple[Voice, bool]:
+        folder = settings.state_dir
+        if node is not None:
+            folder = folder / _GUESTS / folder_name(node)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        outbox = Outbox(StateFile(folder), Spool(folder), settings.spool_max_bytes)
+        stored = outbox.open()
+        rounds = _rounds(settings, users, outbox, node)
+        rounds.restore(stored)
+        splay_s = _splay_s(settings, node)
+        sender = Sender(outbox, _client(settings), interval_s=settings.interval_s, splay_s=splay_s)
+        return Voice(rounds, outbox, sender), stored is None
+
+    own, is_new = open_voice(None)
+    guests = settings.state_dir / _GUESTS
+    known = [node_name(path.name) for path in guests.iterdir()] if guests.is_dir() else []
+    if settings.node_name is not None:
+        return Voices(own, None), is_new
+    return Voices(own, lambda name: open_voice(name)[0], known), is_new
+
+
+def _once(voices: Voices, timeout_s: float) -> int:
+    voices.round()
+    voices.close()
     deadline = time.monotonic() + timeout_s
-    while True:
-        item = outbox.head()
-        if item is None:
-            return 0
-        wait_s = sender.send_one(item)
-        if wait_s and time.monotonic() + wait_s > deadline:
-            logger.error("%s batches are kept for the next start", len(outbox))
-            return _EXIT_FAILED
-        time.sleep(wait_s)
+    for voice in voices.all().values():
+        while (item := voice.outbox.head()) is not None:
+            wait_s = voice.sender.send_one(item)
+            if wait_s and time.monotonic() + wait_s > deadline:
+                logger.error("%s batches are kept for the next start", len(voice.outbox))
+                return _EXIT_FAILED
+            time.sleep(wait_s)
+    return 0
 
 
 def _print_batch(settings: Settings, users: Users) -> int:
-    rounds = _rounds(settings, users, None)
+    rounds = _rounds(settings, users, None, None)
     rounds.look_first()
     time.sleep(min(_LOOK_APART_S, settings.interval_s))
     for content in rounds.read()[0]:
@@ -128,10 +160,14 @@ def _print_batch(settings: Settings, users: Users) -> int:
     return 0
 
 
-def _rounds(settings: Settings, users: Users, outbox: Outbox | None) -> Rounds:
+def _rounds(settings: Settings, users: Users, outbox: Outbox | None, guest: str | None) -> Rounds:
     paths = Paths(settings.cgroup_root, settings.proc_root, settings.sys_root, settings.etc_root)
     subject = Subject(
-        settings.interval_s, settings.node_name, settings.node_alias, settings.cluster
+        settings.interval_s,
+        guest or settings.node_name,
+        () if guest else settings.node_alias,
+        settings.cluster,
+        is_guest=guest is not None,
     )
     return Rounds(
         subject,
@@ -145,12 +181,6 @@ def _rounds(settings: Settings, users: Users, outbox: Outbox | None) -> Rounds:
 
 
 def _client(settings: Settings) -> Client:
-    if (
-        settings.token_file is not None
-        and settings.url.startswith("http://")
-        and "//127." not in settings.url
-    ):
-        logger.warning("the token travels unencrypted: use https")
     return Client(
         settings.url,
         token_file=settings.token_file,
@@ -160,9 +190,9 @@ def _client(settings: Settings) -> Client:
     )
 
 
-def _splay_s(settings: Settings) -> float:
+def _splay_s(settings: Settings, node: str | None) -> float:
     # The same for each start of a node, another for each node.
-    name = settings.node_name or os.uname().nodename
+    name = node or settings.node_name or os.uname().nodename
     share = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") / 2**32
     return share * min(_SPLAY_MAX_S, settings.interval_s * _SPLAY_SHARE)
 

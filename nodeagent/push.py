@@ -1,4 +1,4 @@
-"""One POST of one batch, and what the answer means for it."""
+"""Talking to the service: requests over a kept connection, and what the answer to a batch means."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-__all__ = ["Answer", "Client", "Verdict", "judge"]
+__all__ = ["Answer", "Client", "Response", "Verdict", "judge"]
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +23,22 @@ _PATH = "/v1/samples"
 _ANSWER_MAX_BYTES = 1_048_576
 _RETRY_AFTER_MAX_S = 300.0
 _REASON_MAX = 500
+
+
+class Response(NamedTuple):
+    """What came back: status, headers by lower-case name, and the body."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def document(self) -> Mapping[str, Any]:
+        """Return the body's JSON object; empty when it is none."""
+        return _json_object(self.body)
+
+    def retry_after_s(self) -> float | None:
+        """Return how long the service asks to wait, bounded; None when it does not."""
+        return _retry_after(self.headers.get("retry-after"))
 
 
 class Verdict(Enum):
@@ -80,7 +96,7 @@ class Client:
         parts = urlsplit(url)
         self._host = parts.hostname or ""
         self._port = parts.port
-        self._path = parts.path.rstrip("/") + _PATH
+        self._base = parts.path.rstrip("/")
         self._tls: ssl.SSLContext | None = None
         if parts.scheme == "https":
             self._tls = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
@@ -93,10 +109,29 @@ class Client:
     def post(self, body: bytes) -> Answer:
         """Send a batch and return the judged answer; a network failure is an answer too (LATER)."""
         try:
-            return self._post(gzip.compress(body, compresslevel=1, mtime=0))
+            data = gzip.compress(body, compresslevel=1, mtime=0)
+            return judge(*self.request("POST", _PATH, data, encoding="gzip"))
         except (OSError, http.client.HTTPException) as failure:
-            self.close()
             return Answer(Verdict.LATER, f"{type(failure).__name__}: {failure}", {})
+
+    def request(
+        self, method: str, path: str, data: bytes | None = None, *, encoding: str | None = None
+    ) -> Response:
+        """Send any request and return the answer; OSError or HTTPException when there is none."""
+        try:
+            headers = self._headers(encoding)
+            reused = self._connection is not None
+            try:
+                return self._exchange(method, path, data, headers)
+            except (ConnectionError, http.client.BadStatusLine):
+                # A kept connection may have been closed meanwhile; sending twice is harmless.
+                self.close()
+                if not reused:
+                    raise
+                return self._exchange(method, path, data, headers)
+        except (OSError, http.client.HTTPException):
+            self.close()
+            raise
 
     def forget_token(self) -> None:
         """Read the token file again before the next batch."""
@@ -108,27 +143,17 @@ class Client:
             self._connection.close()
             self._connection = None
 
-    def _post(self, data: bytes) -> Answer:
-        headers = self._headers()
-        reused = self._connection is not None
-        try:
-            return self._exchange(data, headers)
-        except (ConnectionError, http.client.BadStatusLine):
-            # A kept connection may have been closed meanwhile; sending twice is harmless.
-            self.close()
-            if not reused:
-                raise
-            return self._exchange(data, headers)
-
-    def _exchange(self, data: bytes, headers: Mapping[str, str]) -> Answer:
+    def _exchange(
+        self, method: str, path: str, data: bytes | None, headers: Mapping[str, str]
+    ) -> Response:
         if self._connection is None:
             self._connection = self._connect()
-        self._connection.request("POST", self._path, data, dict(headers))
+        self._connection.request(method, self._base + path, data, dict(headers))
         response = self._connection.getresponse()
         body = response.read(_ANSWER_MAX_BYTES)
         if not response.isclosed():
             self.close()
-        return judge(response.status, {k.lower(): v for k, v in response.getheaders()}, body)
+        return Response(response.status, {k.lower(): v for k, v in response.getheaders()}, body)
 
     def _connect(self) -> http.client.HTTPConnection:
         if self._tls is not None:
@@ -137,12 +162,10 @@ class Client:
             )
         return http.client.HTTPConnection(self._host, self._port, timeout=self._timeout_s)
 
-    def _headers(self) -> dict[str, str]:
-        headers = {
-            "Content-Type": "application/json",
-            "Content-Encoding": "gzip",
-            "User-Agent": self._agent,
-        }
+    def _headers(self, encoding: str | None) -> dict[str, str]:
+        headers = {"Content-Type": "application/json", "User-Agent": self._agent}
+        if encoding is not None:
+            headers["Content-Encoding"] = encoding
         if self._token_file is not None:
             if self._token is None:
                 self._token = _read_token(self._token_file)

@@ -12,12 +12,14 @@ from nodeagent import __version__, batch, clock, identity
 from nodeagent.clock import CLOCK_TOLERANCE_S, Instant
 from nodeagent.collector import Frame
 from nodeagent.counters import Base
+from nodeagent.inotify import Inotify
 from nodeagent.job_dirs import FileBudget
 from nodeagent.job_table import JobTable
 from nodeagent.live_job import Row
 from nodeagent.node_readings import NodeReadings
 from nodeagent.outbox import Outbox
 from nodeagent.paths import Paths
+from nodeagent.scope_kills import ScopeKills
 from nodeagent.slurm_jobs import SlurmTrees
 from nodeagent.users import Users
 
@@ -26,6 +28,8 @@ __all__ = ["Rounds", "Subject"]
 logger = logging.getLogger(__name__)
 
 _REPEAT_S = 600.0
+# The name under which the folders of new jobs are watched; no job's key.
+_ARRIVALS = ""
 
 
 class Subject(NamedTuple):
@@ -35,10 +39,13 @@ class Subject(NamedTuple):
     node_name: str | None = None
     node_aliases: tuple[str, ...] = ()
     cluster: str | None = None
+    is_guest: bool = False
+    """One of several slurmd's nodes on this machine: its jobs only, the machine speaks for
+    itself."""
 
 
 class Rounds:
-    """Reads the node and its jobs, and hands batches to the outbox."""
+    """Reads the jobs of one node name, and the node, and hands batches to the outbox."""
 
     def __init__(
         self,
@@ -58,6 +65,9 @@ class Rounds:
         self._trees = SlurmTrees(paths)
         self._node = NodeReadings(paths, frame)
         self.jobs = JobTable(paths, frame, users, budget, now)
+        self._arrivals = Inotify()
+        self._kills = ScopeKills()
+        self._elsewhere: frozenset[str] = frozenset()
         self._boot_id = identity.boot_id(paths)
         self._machine_id = identity.machine_id(paths)
         self._cluster = subject.cluster
@@ -82,18 +92,50 @@ class Rounds:
         """Look who came and went, read what matters most; ends are committed at once."""
         if not self._trees.any(self._identity.owns):
             self._trees.refresh()
-            if self._trees.nodes():
+            if self._trees.nodes() - self._elsewhere:
                 self._identity = self._find_identity()
         # Before the look: what is gone by then has its last reading.
         self.jobs.tick()
         if self._trees.may_have_changed(self._identity.owns):
             self._look()
 
-    def glance(self, job_ids: Iterable[str]) -> None:
-        """Read some jobs at once, because the kernel said that something happened to them."""
-        for job_id in job_ids:
-            self.jobs.read(job_id)
+    def handles(self) -> tuple[dict[int, str], dict[int, str]]:
+        """Return descriptor → name for `glance` twice: files that report, and what becomes
+        readable."""
+        files, readable = self.jobs.handles()
+        if self._arrivals.handle >= 0:
+            readable[self._arrivals.handle] = _ARRIVALS
+        return files, readable
+
+    def glance(self, names: Iterable[str]) -> None:
+        """Read some jobs at once, and look for new ones, because the kernel said that something
+        happened."""
+        for name in names:
+            if name != _ARRIVALS:
+                self.jobs.read(name)
+                continue
+            for key in self._arrivals.read() - {_ARRIVALS}:
+                self.jobs.renew(key)
+                self.jobs.read(key)
         self._look()
+
+    def quick_s(self) -> float | None:
+        """Return after how many seconds to look after jobs that may soon be gone, if any."""
+        return self.jobs.quick_s()
+
+    def look_quickly(self) -> None:
+        """Look after the jobs that may soon be gone."""
+        if self.jobs.read_quick():
+            self._look()
+
+    def leave(self, names: Iterable[str]) -> None:
+        """Leave the jobs of these nodes to others."""
+        self._elsewhere = frozenset(names)
+        self._identity = self._find_identity()
+
+    def foreign(self) -> frozenset[str]:
+        """Return the node names in cgroup paths whose jobs are not read here."""
+        return frozenset(name for name in self._trees.nodes() if not self._identity.owns(name))
 
     def round(self) -> None:
         """Read everything and commit one batch of it."""
@@ -106,6 +148,8 @@ class Rounds:
                 "the spool is full: use adds up into longer intervals until the service answers",
             )
             contents, bases, node_base = [], {}, self._node.base
+        if contents == [] and self._subject.is_guest and not self._outbox.is_full():
+            return
         if self._keep(contents, bases, node_base):
             self._rebase(bases, node_base)
 
@@ -114,23 +158,30 @@ class Rounds:
         kept."""
         self._trees.refresh()
         self._identity = self._find_identity()
-        self.jobs.look(self._trees.jobs(self._identity.owns))
-        if self._trees.sluids:
-            self._say(
-                "sluid", "%s jobs with SLUID directories are not reported", self._trees.sluids
-            )
+        self._compare()
+        self._watch()
         self.jobs.read_all()
+        hidden = sum(job.job_id is None for job in self.jobs.live.values())
+        if hidden:
+            self._say(
+                "sluid",
+                "%s jobs wait to be reported: what their SLUID stands for is hidden",
+                hidden,
+            )
         at = self._now()
         time_stamp = clock.stamp(at, self._subject.interval_s)
-        node_row, node_base = self._node.read(at, time_stamp)
+        node_row, node_base = None, self._node.base
+        if not self._subject.is_guest:
+            node_row, node_base = self._node.read(at, time_stamp)
         rows: list[tuple[Row, Row | None]] = []
         bases = {}
-        for job_id, job in self.jobs.live.items():
-            if not job.parked:
+        for key, job in self.jobs.live.items():
+            if not job.parked and job.job_id is not None:
                 rows.append((job.entry(), job.row(time_stamp)))
-                bases[job_id] = job.next_base()
+                bases[key] = job.next_base()
         contents = [self._finals_content()] if self.jobs.finals else []
-        contents.append(batch.content(self._header(), jobs=rows, node_row=node_row))
+        if rows or not self._subject.is_guest:
+            contents.append(batch.content(self._header(), jobs=rows, node_row=node_row))
         return contents, bases, node_base
 
     def look_first(self) -> None:
@@ -141,14 +192,35 @@ class Rounds:
     def close(self) -> None:
         """Close what is open."""
         self.jobs.close()
+        self._arrivals.close()
 
     def _rebase(self, bases: Mapping[str, Base], node_base: Base) -> None:
         self._node.rebase(node_base)
-        for job_id, base in bases.items():
-            self.jobs.live[job_id].rebase(base)
+        for key, base in bases.items():
+            self.jobs.live[key].rebase(base)
+
+    def _compare(self) -> bool:
+        found = self._trees.jobs(self._identity.owns)
+        for scope in self._trees.scopes(self._identity.owns):
+            vanished = self.jobs.vanished(scope, found)
+            if vanished:
+                for key, count in self._kills.last_counts(scope, vanished).items():
+                    if count > vanished[key]:
+                        self.jobs.live[key].learn_kills(count)
+        self._kills.keep(self._trees.scopes(self._identity.owns))
+        return self.jobs.look(found)
+
+    def _watch(self) -> None:
+        for folder in self._trees.folders(self._identity.owns):
+            self._arrivals.watch(folder, _ARRIVALS)
+        for key, job in self.jobs.live.items():
+            path = job.dirs.path()
+            if path is not None:
+                self._arrivals.watch(path, key)
 
     def _look(self) -> None:
-        ended = self.jobs.look(self._trees.jobs(self._identity.owns))
+        ended = self._compare()
+        self._watch()
         if not ended or self._outbox is None:
             return
         contents = [] if self._outbox.is_full() else [self._finals_content()]
@@ -203,7 +275,8 @@ class Rounds:
         return {"clock_offset_s": round(offset_s, 3)}
 
     def _find_identity(self) -> identity.Identity:
-        in_cgroups = self._trees.nodes()
+        # Where others speak for some of the names, the machine goes by its own.
+        in_cgroups = self._trees.nodes() if not self._elsewhere else frozenset()
         if not (self._subject.node_name or in_cgroups or self._learned_name):
             self._slurmd_name = identity.slurmd_name(self._paths)
         found = identity.node_identity(
@@ -211,19 +284,13 @@ class Rounds:
             aliases=self._subject.node_aliases,
             in_cgroups=in_cgroups,
             learned=self._learned_name,
-            slurmd=self._slurmd_name,
+            slurmd=self._slurmd_name if self._slurmd_name not in self._elsewhere else None,
         )
         if found.name in in_cgroups:
             self._learned_name = found.name
-        foreign = sorted(name for name in in_cgroups if not found.owns(name))
-        if foreign:
-            self._say(
-                "foreign",
-                "jobs of %s are not read: this agent speaks for %s",
-                ", ".join(foreign),
-                found.name,
-            )
-        return found
+        if self._subject.is_guest:
+            return identity.Identity(found.name, (), frozenset({found.name}), is_guest=True)
+        return found._replace(cgroup_names=found.cgroup_names - self._elsewhere)
 
     def _say(self, subject: str, text: str, *values: object) -> None:
         now = time.monotonic()

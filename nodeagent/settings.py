@@ -77,6 +77,11 @@ def _folder(text: str) -> Path:
     return path
 
 
+def _folder_or_none(text: str) -> Path | None:
+    # It may come later, with the first event.
+    return None if text == "none" else Path(text)
+
+
 def _file(text: str) -> Path:
     path = Path(text)
     try:
@@ -126,6 +131,12 @@ class Settings:
     spool_max_bytes: int = field(
         default=256 * 1024**2, metadata=_meta(_bytes, "most disk space for unsent batches")
     )
+    event_dir: Path | None = field(
+        default=Path("/var/spool/tsobs/events"),
+        metadata=_meta(
+            _folder_or_none, "hooks' unsent events, which the agent sends; none: it does not"
+        ),
+    )
     cgroup_root: Path = field(
         default=Path("/sys/fs/cgroup"), metadata=_meta(_folder, "where cgroups are mounted")
     )
@@ -142,11 +153,14 @@ class Settings:
 
 
 class Request(NamedTuple):
-    """What the command line asks for: the settings, and whether to do one round and print it."""
+    """What the command line asks for: the settings, whether to do one round and print it, or to
+    say how things stand (`doctor`), as JSON."""
 
     settings: Settings
     once: bool
     print: bool
+    doctor: bool = False
+    json: bool = False
 
 
 def table() -> list[tuple[str, str, str, str]]:
@@ -179,7 +193,12 @@ def load(arguments: Sequence[str], environ: Mapping[str, str]) -> Request:
     values["disable"] = _switched(values.get("disable", ()), options)
     if options["print"] and not options["once"]:
         raise SettingsError("--print: goes with --once")
-    return Request(Settings(**values), options["once"], options["print"])
+    is_doctor = options["command"] == "doctor"
+    if options["json"] and not is_doctor:
+        raise SettingsError("--json: goes with doctor")
+    return Request(
+        Settings(**values), options["once"], options["print"], is_doctor, options["json"]
+    )
 
 
 def _parse(item: Field[Any], where: str, text: str) -> Any:
@@ -221,6 +240,14 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"tsobs-agent {__version__}")
+    parser.add_argument(
+        "command",
+        nargs="?",
+        choices=["doctor"],
+        help="say what is found here, what is measured and why not; ends with 1 when something"
+        " that should work does not",
+    )
+    parser.add_argument("--json", action="store_true", help="with doctor: as JSON")
     parser.add_argument("--once", action="store_true", help="do one round, deliver it and end")
     parser.add_argument(
         "--print", action="store_true", help="with --once: show the batch; send and keep nothing"

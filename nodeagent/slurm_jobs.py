@@ -1,5 +1,5 @@
 """Finds Slurm's job cgroups: v1 `slurm[_<node>]/uid_<u>/job_<id>`, v2
-`<slice>/[<node>_]slurmstepd.scope/job_<id>`."""
+`<slice>/[<node>_]slurmstepd.scope/job_<id>`, from 26.05 on `…/s<SLUID>`."""
 
 from __future__ import annotations
 
@@ -30,9 +30,11 @@ _MAX_SLICE_DEPTH = 3
 
 
 class FoundJob(NamedTuple):
-    """One job's directories: scheduler id, uid where the path tells it, controller → directory."""
+    """One job's directories: key (its id, or its SLUID), id where the path tells it, uid likewise,
+    controller → directory."""
 
-    job_id: str
+    key: str
+    job_id: str | None
     uid: int | None
     dirs: dict[str, CgroupDir]
 
@@ -73,8 +75,7 @@ class SlurmTrees:
         self._lead = ""
         self._led: frozenset[tuple[str, int]] = frozenset()
         self._listings_due = 0
-        self.sluids = 0
-        """Jobs seen at the last look whose id is hidden behind a SLUID: not reported yet."""
+        self._has_listed = False
 
     def refresh(self) -> None:
         """Look for Slurm's directories anew; they come with slurmd or with the first job."""
@@ -83,6 +84,22 @@ class SlurmTrees:
     def nodes(self) -> frozenset[str]:
         """Return the node names that are part of the directories' names."""
         return frozenset(top.node for top in self._tops if top.node is not None)
+
+    def folders(self, wanted: Callable[[str | None], bool]) -> list[str]:
+        """Return the folders in which a new job's directory appears: of the controller that shows
+        it first."""
+        lead = next((n for n in _LEADS if any(n in top.controllers for top in self._tops)), "")
+        found = []
+        for top in self._tops:
+            if lead in top.controllers and wanted(top.node):
+                found.append(top.path)
+                if lead != "v2":
+                    found += [entry.path for entry in _scan(top.path) if _UID.match(entry.name)]
+        return found
+
+    def scopes(self, wanted: Callable[[str | None], bool]) -> list[str]:
+        """Return slurmstepd's scopes (v2)."""
+        return [top.path for top in self._tops if top.controllers == ("v2",) and wanted(top.node)]
 
     def any(self, wanted: Callable[[str | None], bool]) -> bool:
         """Tell whether there is a directory of a node that is wanted."""
@@ -93,20 +110,21 @@ class SlurmTrees:
         led: set[tuple[str, int]] = set()
         for top in self._tops:
             if self._lead in top.controllers and wanted(top.node):
-                led.update((job_id, inode) for job_id, _, _, inode in self._list(top))
+                led.update((name, inode) for name, _, _, inode in _list(top))
         if led != self._led:
             self._listings_due = _LISTINGS_AFTER_CHANGE
         self._listings_due -= 1
-        return self._listings_due >= 0
+        return self._listings_due >= 0 or not self._has_listed
 
     def jobs(self, wanted: Callable[[str | None], bool]) -> dict[str, FoundJob]:
-        """Return job id → the job's directories, of the nodes that are wanted."""
+        """Return key → the job's directories, of the nodes that are wanted."""
+        self._has_listed = True
         found = self._all_jobs(wanted)
         self._lead = next(
             (name for name in _LEADS if any(name in j.dirs for j in found.values())), ""
         )
         self._led = frozenset(
-            (job.job_id, job.dirs[self._lead].inode)
+            (job.key, job.dirs[self._lead].inode)
             for job in found.values()
             if self._lead in job.dirs
         )
@@ -116,34 +134,17 @@ class SlurmTrees:
 
     def _all_jobs(self, wanted: Callable[[str | None], bool]) -> dict[str, FoundJob]:
         found: dict[str, FoundJob] = {}
-        self.sluids = 0
         for top in self._tops:
             if not wanted(top.node):
                 continue
-            for job_id, uid, path, inode in self._list(top):
-                job = found.get(job_id)
+            for key, uid, path, inode in _list(top):
+                job = found.get(key)
                 if job is None:
-                    job = found[job_id] = FoundJob(job_id, uid, {})
+                    job_id = None if is_sluid(key) else key
+                    job = found[key] = FoundJob(key, job_id, uid, {})
                 for controller in top.controllers:
                     job.dirs[controller] = CgroupDir(path, inode)
         return found
-
-    def _list(self, top: _Top) -> Iterator[tuple[str, int | None, str, int]]:
-        if top.controllers == ("v2",):
-            yield from self._list_jobs(top.path, None)
-            return
-        for entry in _scan(top.path):
-            match = _UID.match(entry.name)
-            if match:
-                yield from self._list_jobs(entry.path, int(match[1]))
-
-    def _list_jobs(self, path: str, uid: int | None) -> Iterator[tuple[str, int | None, str, int]]:
-        for entry in _scan(path):
-            match = _JOB.match(entry.name)
-            if match:
-                yield match[1], uid, entry.path, entry.inode()
-            elif is_sluid(entry.name):
-                self.sluids += 1
 
     def _find_tops(self) -> Iterator[_Top]:
         names = {entry.name: entry for entry in _scan(self._root)}
@@ -157,6 +158,25 @@ class SlurmTrees:
                 matches, node = top_node(entry.name)
                 if matches:
                     yield _Top(entry.path, node, controllers)
+
+
+def _list(top: _Top) -> Iterator[tuple[str, int | None, str, int]]:
+    if top.controllers == ("v2",):
+        yield from _list_jobs(top.path, None)
+        return
+    for entry in _scan(top.path):
+        match = _UID.match(entry.name)
+        if match:
+            yield from _list_jobs(entry.path, int(match[1]))
+
+
+def _list_jobs(path: str, uid: int | None) -> Iterator[tuple[str, int | None, str, int]]:
+    for entry in _scan(path):
+        match = _JOB.match(entry.name)
+        if match:
+            yield match[1], uid, entry.path, entry.inode()
+        elif is_sluid(entry.name):
+            yield entry.name, uid, entry.path, entry.inode()
 
 
 def _v1_mounts(names: dict[str, os.DirEntry[str]]) -> Iterator[tuple[str, tuple[str, ...]]]:

@@ -44,6 +44,11 @@ class Users:
                 self._answered.wait_for(lambda: uid not in self._asked, _FIRST_WAIT_S)
             return self._names.get(uid, (None, 0.0))[0]
 
+    def is_nameless(self, uid: int) -> bool:
+        """Tell whether it was answered that a uid has no name here."""
+        with self._answered:
+            return uid in self._names and self._names[uid][0] is None
+
     def close(self) -> None:
         """Let the thread end; may be called again."""
         self._questions.put(None)

@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 import select
 from collections.abc import Mapping
+from types import MappingProxyType
 
 __all__ = ["Watch"]
+
+
+_NONE: Mapping[int, str] = MappingProxyType({})
 
 
 class Watch:
@@ -22,16 +26,20 @@ class Watch:
         except BlockingIOError:  # enough wake-ups are waiting already
             return
 
-    def wait(self, timeout_s: float, handles: Mapping[int, str]) -> set[str]:
-        """Wait; return the jobs whose file reports something or is gone. Files that report nothing
-        never wake."""
+    def wait(
+        self, timeout_s: float, files: Mapping[int, str], readable: Mapping[int, str] = _NONE
+    ) -> set[int]:
+        """Wait; return the descriptors of files that report something or are gone, and of what
+        became readable. Files that report nothing never wake."""
         poll = select.poll()
         poll.register(self._end, select.POLLIN)
-        for handle in handles:
+        for handle in files:
             poll.register(handle, select.POLLPRI)
+        for handle in readable:
+            poll.register(handle, select.POLLIN)
         # Rounded up: a wait that ends just before its time would only be repeated.
         events = poll.poll(max(0, int(timeout_s * 1000) + 1))
-        return {handles[handle] for handle, _ in events if handle in handles}
+        return {handle for handle, _ in events if handle != self._end}
 
     def close(self) -> None:
         """Close the pipe."""

@@ -103,6 +103,7 @@ class AgentProcess(_Program):
     """`tsobs-agent`; settings as its flags."""
 
     def __init__(self, url: str, state_dir: Path, **settings: object) -> None:
-        flags = {"url": url, "state_dir": state_dir, "log_level": "warning", **settings}
+        flags = {"url": url, "state_dir": state_dir, "log_level": "warning"}
+        flags |= {"event_dir": "none", **settings}
         arguments = [f"--{name.replace('_', '-')}={value}" for name, value in flags.items()]
         super().__init__(["nodeagent", *arguments], {})

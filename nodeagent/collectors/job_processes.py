@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from nodeagent.collector import JobCollector, NoData, Pace, Values
 from nodeagent.job_dirs import JobDirs
 from nodeagent.kernel_text import parse_flat
@@ -22,7 +24,8 @@ def _read(job: JobDirs) -> Values:
     if controller == "v2":
         events = parse_flat(job.follow("v2", "cgroup.events"))
         gauges["_populated"] = float(events.get("populated", 1))
-    gauges["threads"] = _threads(job, controller)
+    with suppress(NoData):
+        gauges["threads"] = _threads(job, controller)
     return Values({}, gauges)
 
 
@@ -36,13 +39,16 @@ def _threads(job: JobDirs, controller: str) -> int:
 
 def _count(job: JobDirs, controller: str, name: str) -> int:
     # Such a file lists its own cgroup only: add up the tree.
-    total = 0
+    counts = []
     for part in list(job.parts(controller)):
         try:
-            total += job.read(controller, name, part).count("\n")
+            counts.append(job.read(controller, name, part).count("\n"))
         except NoData:
             continue
-    return total
+    if not counts:
+        # Gone by now: that is not the same as having none.
+        raise NoData(name)
+    return sum(counts)
 
 
 COLLECTOR = JobCollector(

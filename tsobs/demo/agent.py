@@ -86,6 +86,8 @@ def agent_command(folder: Folder, url: str, node: str, alias: str) -> list[str]:
         "node-name": node,
         "node-alias": alias,
         "log-level": "warning",
+        # What hooks left on this host is not for a demo.
+        "event-dir": "none",
     }
     flags = [word for name, value in settings.items() for word in (f"--{name}", str(value))]
     return [sys.executable, "-m", "nodeagent", *flags]

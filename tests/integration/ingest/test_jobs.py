@@ -82,6 +82,34 @@ async def test_a_job_that_an_agent_sees_first_is_running_and_on_record(
     assert (held["allocated_cpus"], held["allocated_memory_bytes"]) == (4.0, 2**33)
 
 
+async def test_what_an_agent_learns_later_of_a_job_is_added_and_an_event_outranks_it(
+    sender: Sender, stored: Stored
+) -> None:
+    agent = Agent("n1", cluster="alpha")
+    accepted([await sender.post(agent.batch(jobs=[job(started_at=START)]))])
+    assert (await the_job(stored))["restart_count"] is None
+    learned = job(
+        started_at=START,
+        restart_count=0,
+        name="burn",
+        account="physics",
+        partition="debug",
+        array_job_id="10",
+        array_task_id="2",
+    )
+    for _ in range(2):
+        accepted([await sender.post(agent.batch(jobs=[learned]))])
+    found = await the_job(stored)
+    expected = {name: value for name, value in learned.items() if name != "started_at"}
+    assert {name: found[name] for name in expected} == expected
+    kinds = [event["kind"] for event in await stored.rows("job_event")]
+    assert sorted(kinds) == ["observed", "observed", "restart-count"]
+    event = started(cluster="alpha", account="chemistry", name="real")
+    assert (await sender.post(event, STARTED_PATH)).status == 200
+    found = await the_job(stored)
+    assert (found["account"], found["name"], found["partition"]) == ("chemistry", "real", "debug")
+
+
 async def test_an_agent_that_names_no_cluster_is_in_that_of_the_settings(
     sender: Sender, stored: Stored
 ) -> None:

@@ -164,6 +164,7 @@ def start_process(tmp_path: Path, receiver: Receiver) -> Iterator[StartAgent]:
 
     def start(*arguments: str, url: str | None = None) -> AgentProcess:
         common = [f"--url={url or receiver.url}", f"--state-dir={tmp_path / 'state'}"]
+        common.append(f"--event-dir={tmp_path / 'events'}")
         agent = AgentProcess([*common, *arguments], tmp_path / "agent.log")
         running.append(agent)
         return agent

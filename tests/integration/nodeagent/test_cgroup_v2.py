@@ -57,11 +57,11 @@ def test_the_kernel_wakes_a_wait_when_a_job_empties_and_when_it_is_gone(
         sleeper.kill()
         sleeper.wait(10)
         start = time.monotonic()
-        assert watch.wait(10, {handle: "5"}) == {"5"}
+        assert watch.wait(10, {handle: "5"}) == {handle}
         assert b"populated 0" in os.pread(handle, 100, 0)
         assert watch.wait(0.05, {handle: "5"}) == set()
         job.remove_dirs()
-        assert watch.wait(10, {handle: "5"}) == {"5"}
+        assert watch.wait(10, {handle: "5"}) == {handle}
         assert time.monotonic() - start < 5
     finally:
         os.close(handle)

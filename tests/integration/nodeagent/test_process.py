@@ -35,7 +35,7 @@ def test_it_stops_in_time_when_nobody_answers(start_process: StartAgent, number:
     stop."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        agent = start_process("--interval=0.2", "--timeout=60", url=url)
+        agent = start_process("--interval=0.2", "--timeout=60", "--node-name=n1", url=url)
         until(lambda: agent.log.exists() and "every" in agent.log.read_text())
         time.sleep(2.0)
         start = time.monotonic()
@@ -49,11 +49,11 @@ def test_it_stops_in_time_when_nobody_answers(start_process: StartAgent, number:
 def test_what_was_kept_goes_out_in_order_after_an_outage(
     receiver: Receiver, start_process: StartAgent
 ) -> None:
-    agent = start_process("--interval=0.2", url="http://127.0.0.1:1")
+    agent = start_process("--interval=0.2", "--node-name=n1", url="http://127.0.0.1:1")
     time.sleep(4.0)
     agent.stop()
     receiver.status = 503
-    agent = start_process("--interval=0.2")
+    agent = start_process("--interval=0.2", "--node-name=n1")
     until(lambda: receiver.requests > 0)
     receiver.status = 200
     until(lambda: len(receiver.order) >= 15)
@@ -71,7 +71,7 @@ def test_a_slow_service_does_not_slow_the_rounds(
     receiver: Receiver, start_process: StartAgent
 ) -> None:
     receiver.delay_s = 1.0
-    agent = start_process("--interval=0.5")
+    agent = start_process("--interval=0.5", "--node-name=n1")
     until(lambda: len(receiver.order) >= 3)
     receiver.delay_s = 0.0
     until(lambda: len(receiver.order) >= 8)

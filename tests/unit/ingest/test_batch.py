@@ -46,6 +46,11 @@ def whole() -> dict[str, Any]:
                 memory_bytes=2**33,
                 gone_at=AT + 60,
                 oom_killed=True,
+                name="burn",
+                account="physics",
+                partition="debug",
+                array_job_id="10",
+                array_task_id="2",
             ),
             job("13", started_at=None),
         ],
@@ -76,7 +81,8 @@ def test_everything_said_is_read() -> None:
     assert batch.cluster == "alpha"
     assert batch.node == Node("n1", ("n1.example.org",))
     first, second = batch.jobs
-    assert first == Job("slurm", "12", 0, AT, "alice", 1000, 4.0, 2**33, AT + 60, True)
+    assert first[:10] == ("slurm", "12", 0, AT, "alice", 1000, 4.0, 2**33, AT + 60, True)
+    assert first[10:] == ("burn", "physics", "debug", "10", "2")
     assert second == Job("slurm", "13", None, None, None, None, None, None, None, None)
     assert batch.gpus == (
         Gpu("GPU-0", "nvidia", "H100", None, 8e10),
@@ -162,6 +168,11 @@ REFUSED: list[tuple[tuple[str | int, ...], Any, str, str]] = [
     (("jobs", "uid", 0), True, "jobs.uid", "numbers"),
     (("jobs", "uid", 0), 2**64, "jobs.uid", "integers"),
     (("jobs", "uid", 0), float("inf"), "jobs.uid", "integers"),
+    (("jobs", "name", 0), "x" * 256, "jobs.name", "a text"),
+    (("jobs", "account", 0), 5, "jobs.account", "texts"),
+    (("jobs", "partition"), ["debug"], "jobs.partition", "a list of 2 values"),
+    (("jobs", "array_job_id", 0), "", "jobs.array_job_id", "a text"),
+    (("jobs", "array_task_id", 0), 2, "jobs.array_task_id", "texts"),
     (("jobs", "restart_count", 0), 2**31, "jobs.restart_count", "integers"),
     (("jobs", "restart_count", 0), -1, "jobs.restart_count", "integers"),
     (("jobs", "restart_count", 0), 0.5, "jobs.restart_count", "integers"),

@@ -50,6 +50,7 @@ def test_what_is_told_of_a_job_is_all_that_the_database_keeps() -> None:
     again = told(jobs=[job(started_at=NOW, cpus=4.0, gone_at=NOW)])
     assert again.job(again.batch.jobs[0]) == before.job(before.batch.jobs[0])
     changes: list[dict[str, Any]] = [{"user_name": "a"}, {"uid": 1}, {"cpus": 8.0}]
+    changes += [{"name": "a"}, {"account": "a"}, {"partition": "a"}, {"array_task_id": "1"}]
     for news in (*changes, {"memory_bytes": 1}):
         after = told(jobs=[job(started_at=NOW, **{"cpus": 4.0, **news})])
         assert after.job(after.batch.jobs[0]) != before.job(before.batch.jobs[0])

@@ -23,6 +23,7 @@ from nodeagent.state import StateFile
 from nodeagent.users import Users
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "nodeagent"
+SCOPE = "sys/fs/cgroup/system.slice/n1_slurmstepd.scope"
 # When every recorded job directory was made.
 MADE_AT = 1_795_257_000.0
 # The first reading: on the grid, five minutes after.
@@ -154,3 +155,12 @@ def entries_of(document: dict[str, Any]) -> list[dict[str, Any]]:
 def numbered(seq: int, stream: str = "0" * 32, **more: Any) -> bytes:
     """Return a small batch as sent."""
     return batch.number(json.dumps({"n": seq, **more}).encode(), stream, seq)
+
+
+def v2_job(machine: Machine, job_id: str, usage_usec: int) -> None:
+    """Write a v2 job of little more than its CPU time, or another time over it."""
+    folder = f"{SCOPE}/job_{job_id}"
+    machine.write("sys/fs/cgroup/cgroup.controllers", "cpu\n")
+    machine.write(f"{folder}/cgroup.events", "populated 1\n")
+    machine.write(f"{folder}/cgroup.procs", "")
+    machine.write(f"{folder}/cpu.stat", f"user_usec {usage_usec}\nsystem_usec 0\n")

@@ -118,7 +118,7 @@ def test_a_directory_left_behind_before_we_came_is_no_job(
     table.look()
     assert table.jobs.live["1"].parked
     assert not table.jobs.live["8"].parked
-    assert set(table.jobs.handles().values()) == {"8"}
+    assert set(table.jobs.handles()[0].values()) == {"8"}
     shutil.rmtree(machine.root / SCOPE / "job_1")
     assert not table.look()
 

@@ -8,6 +8,7 @@ from nodeagent.clock import Instant
 from nodeagent.collector import Frame, Pace
 from nodeagent.counters import Base
 from nodeagent.live_job import LiveJob, in_seconds
+from nodeagent.process_environ import Facts
 from tests.unit.nodeagent.conftest import Machine
 
 FOLDER = "system.slice/n1_slurmstepd.scope/job_8"
@@ -102,12 +103,18 @@ def test_a_job_gone_right_after_its_row_ends_without_another(job: LiveJob) -> No
 
 def test_what_it_was_given(job: LiveJob) -> None:
     job.read(Frame(), at(105.0))
-    job.uid, job.user_name = 1001, "alice"
+    job.job_id, job.uid, job.user_name = "8", 1001, "alice"
+    job.facts = Facts(restart_count=0, name="burn", user_name="mallory")
     job.rebase(job.next_base())
     assert job.entry() == {
         "scheduler": "slurm",
         "job_id": "8",
-        "restart_count": None,
+        "restart_count": 0,
+        "name": "burn",
+        "account": None,
+        "partition": None,
+        "array_job_id": None,
+        "array_task_id": None,
         "user_name": "alice",
         "uid": 1001,
         "started_at": 1000.0,

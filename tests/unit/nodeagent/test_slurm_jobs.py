@@ -86,12 +86,40 @@ def test_two_nodes_on_one_machine(machine: Machine) -> None:
     assert sorted(look(machine, "n1")) == ["1", "5"]
 
 
-def test_jobs_behind_a_sluid_are_counted_not_guessed(machine: Machine) -> None:
-    machine.replay("v2-sluid-t0")
+@pytest.mark.parametrize("name", ["v2-sluid-t0", "v2-sluid-nocontain-t0", "v2-sluid-steps-t0"])
+def test_a_sluid_is_a_job_whose_id_is_not_in_the_path(name: str, machine: Machine) -> None:
+    (job,) = look(machine.replay(name)).values()
+    assert is_sluid(job.key)
+    assert job.job_id is None
+    assert job.dirs["v2"].path.endswith(f"n1_slurmstepd.scope/{job.key}")
+
+
+def test_26_05_with_ids_in_its_paths_is_as_before(machine: Machine) -> None:
+    (job,) = look(machine.replay("v2-jobidpaths-t0")).values()
+    assert job.key == job.job_id
+
+
+def test_two_nodes_share_a_sluid(machine: Machine) -> None:
+    machine.replay("v2-sluid-twonode-t0")
+    assert look(machine, "n1").keys() == look(machine, "n2").keys()
+
+
+def test_where_new_jobs_appear(machine: Machine) -> None:
+    machine.replay("v2-twonode-t0")
+    machine.write("sys/fs/cgroup/memory/x", "")
     trees = SlurmTrees(machine.paths)
     trees.refresh()
-    assert trees.jobs(lambda _: True) == {}
-    assert trees.sluids == 1
+    assert [path.rpartition("/")[2] for path in trees.folders(lambda name: name == "n2")] == [
+        "n2_slurmstepd.scope"
+    ]
+
+
+def test_where_new_jobs_appear_on_v1(machine: Machine) -> None:
+    machine.replay("v1-oom-t0")
+    trees = SlurmTrees(machine.paths)
+    trees.refresh()
+    root = machine.paths.cgroup / "freezer/slurm_n1"
+    assert trees.folders(lambda _: True) == [str(root), str(root / "uid_1001")]
 
 
 def test_nothing_there(machine: Machine) -> None:

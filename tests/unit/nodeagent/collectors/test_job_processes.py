@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+
+import pytest
+
+from nodeagent.collector import NoData
 from nodeagent.collectors.job_processes import COLLECTOR
 from tests.unit.nodeagent.conftest import Machine
 
@@ -26,3 +31,12 @@ def test_a_job_left_behind_is_not_populated(machine: Machine) -> None:
     machine.replay("v2-oom-t0")
     job = machine.job(v2="system.slice/n1_slurmstepd.scope/job_1")
     assert COLLECTOR.read(job).gauges == {"processes": 0, "threads": 0, "_populated": 0.0}
+
+
+def test_a_job_that_is_gone_has_no_count_rather_than_none(machine: Machine) -> None:
+    machine.replay("v1-oom-t1")
+    inner = "freezer/slurm_n1/uid_1001/job_42"
+    job = machine.job(freezer=inner)
+    shutil.rmtree(machine.paths.cgroup / inner)
+    with pytest.raises(NoData):
+        COLLECTOR.read(job)
