@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long test-community lint bench bench-samples lock clean
+.PHONY: help setup demo test test-long test-community lint bench bench-events bench-samples lock clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -38,10 +38,13 @@ lint: $(STAMP) ## ruff, mypy --strict, import contracts
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 
-bench: bench-samples ## every benchmark
+bench: bench-samples bench-events ## every benchmark
 
 bench-samples: $(STAMP) ## rows/s through POST /v1/samples beside raw binary COPY
 	@$(BIN)/python -m tests.bench.samples $(BENCH_ARGS)
+
+bench-events: $(STAMP) ## events/s through POST /v1/events with a million jobs in the store
+	@$(BIN)/python -m tests.bench.events $(BENCH_ARGS)
 
 lock: ## write requirements-dev.txt anew from pyproject.toml's ranges
 	@$(PYTHON) -m tests.lock

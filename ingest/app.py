@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from ingest.body import ByteBudget
 from ingest.events import EventsHandler
+from ingest.eventwriter import EventWriter
 from ingest.jobs_api import ClientJobsHandler
 from ingest.names import Names
 from ingest.parcel import Opener
@@ -30,8 +31,10 @@ STAGING = ("create_job_node_add", "create_job_gpu_add", "create_gpu_add", "creat
 # table's size and
 # would read the large one whole.
 PLANNER = {"enable_hashjoin": "off", "enable_mergejoin": "off"}
+# One commits while the next group runs; more would wait for the same CPUs.
+EVENT_WRITERS = 2
 # Names are resolved beside the writers' transactions, and events beside both.
-EXTRA_CONNECTIONS = 2
+EXTRA_CONNECTIONS = 1 + EVENT_WRITERS
 # Bodies of the largest size that may be held while they arrive and are parsed; of the usual size,
 # a hundred times as many.
 BODIES_AT_ONCE = 4
@@ -59,21 +62,29 @@ async def open_ingest(settings: Settings, registry: CollectorRegistry) -> AsyncI
             queue_bytes=settings.ingest_queue_bytes,
             writers=settings.ingest_connections,
         )
+        events = EventWriter(database, writers=EVENT_WRITERS)
         running = asyncio.create_task(writer.run(), name="ingest-writer")
+        committing = asyncio.create_task(events.run(), name="event-writer")
         try:
-            yield _handlers(settings, database, writer, metrics)
+            yield _handlers(settings, database, writer, events, metrics)
         finally:
             writer.stop()
+            await events.stop()
             await running
+            await committing
 
 
 def _handlers(
-    settings: Settings, database: Database, writer: Writer, metrics: IngestMetrics
+    settings: Settings,
+    database: Database,
+    writer: Writer,
+    committer: EventWriter,
+    metrics: IngestMetrics,
 ) -> Handlers:
     budget = ByteBudget(BODIES_AT_ONCE * settings.max_body_bytes)
     samples = SamplesHandler(writer, metrics, budget=budget, max_body_bytes=settings.max_body_bytes)
     events = EventsHandler(
-        database, cluster=settings.cluster, budget=budget, max_body_bytes=settings.max_body_bytes
+        committer, cluster=settings.cluster, budget=budget, max_body_bytes=settings.max_body_bytes
     )
     reader = ObjectReader(budget, settings.max_body_bytes)
     jobs = ClientJobsHandler(database, reader, cluster=settings.cluster)

@@ -182,6 +182,27 @@ def _time(value: Any) -> datetime:
     return moment.astimezone(UTC)
 
 
+def _allocations(value: Any) -> list[dict[str, Any]]:
+    """[{node, cpus, memory_bytes, gpus}]: what a job holds of each node; `gpus` are their UUIDs."""
+    if not isinstance(value, list) or len(value) > MAX_ITEMS:
+        raise ValueError
+    return [_allocation(item) for item in value]
+
+
+def _allocation(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict) or not value.get("node"):
+        raise ValueError
+    read: dict[str, Any] = {"node": _short(MAX_NAME)(value["node"])}
+    for name, kind in (("cpus", _number), ("memory_bytes", _number)):
+        if value.get(name) is not None:
+            read[name] = kind(value[name])
+    gpus = value.get("gpus")
+    # A count names none of them.
+    if gpus is not None and not (type(gpus) is int and gpus >= 0):
+        read["gpus"] = _texts(gpus)
+    return read
+
+
 _NO_NULL = r"^[^\u0000]*$"
 _NO_CONTROL = r"^[^\u0000-\u001f\u007f]*$"
 _PERIOD = "^(19[7-9][0-9]|2[01][0-9]{2})-"  # from 1970 to 2199
@@ -236,6 +257,29 @@ _KINDS = {
     "minutes": Kind(_minutes, "a whole number of minutes of at least 0", _between(0, 2**31 - 1)),
     "state": Kind(_state, f"one of {', '.join(STATES)}", {"enum": [*STATES]}),
     "scheduler": Kind(_scheduler, f"one of {', '.join(SCHEDULERS)}", {"enum": [*SCHEDULERS]}),
+    "allocations": Kind(
+        _allocations,
+        "a list of {node, cpus, memory_bytes, gpus} with numbers and a list of texts",
+        {
+            "type": "array",
+            "maxItems": MAX_ITEMS,
+            "items": {
+                "type": "object",
+                "required": ["node"],
+                "properties": {
+                    "node": {**_string(MAX_NAME), "minLength": 1},
+                    "cpus": _between(0, 1e15, "number"),
+                    "memory_bytes": _between(0, 1e15, "number"),
+                    "gpus": {
+                        "anyOf": [
+                            _between(0, 2**31 - 1),
+                            {"type": "array", "items": _string(MAX_NAME), "maxItems": MAX_ITEMS},
+                        ]
+                    },
+                },
+            },
+        },
+    ),
     "object": Kind(_object, "an object", {"type": "object"}),
     "time": Kind(
         _time,

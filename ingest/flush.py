@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -18,10 +18,18 @@ from ingest.totals import Addition, gpu_additions, job_node_addition, node_addit
 from tsobs.columns import TABLES
 from tsobs.db import Connection, Database
 
-__all__ = ["Outcome", "Prepared", "prepare", "store"]
+__all__ = ["Moved", "Outcome", "Prepared", "prepare", "store"]
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
+
+
+class Moved(Exception):
+    """Some of what a flush names by these keys is meanwhile known to be of another run."""
+
+    def __init__(self, job_keys: Collection[int]) -> None:
+        super().__init__(f"{len(job_keys)} jobs were parted")
+        self.job_keys = job_keys
 
 
 class Outcome(NamedTuple):
@@ -143,8 +151,10 @@ def _additions(item: Keyed) -> list[Addition]:
 
 
 async def store(database: Database, prepared: Prepared) -> list[Outcome]:
-    """Claims, copies and adds in one transaction; an outcome for each batch, in order."""
+    """Claims, copies and adds in one transaction; an outcome for each batch, in order. Raises Moved
+    when keys must be asked for again."""
     async with database.transaction() as connection:
+        await _check_keys(connection, prepared.ids)
         statuses = await _claim(connection, prepared)
         taken = prepared
         new = np.array([status == "new" for status in statuses])
@@ -165,6 +175,23 @@ async def store(database: Database, prepared: Prepared) -> list[Outcome]:
             await connection.execute(addition.statement)
         await _mark_gone(connection, prepared, statuses)
     return _outcomes(taken, statuses)
+
+
+async def _check_keys(connection: Connection, ids: Sequence[Ids]) -> None:
+    """Until the commit nobody moves samples to another run."""
+    known = {key: n for one in ids for key, n in zip(one.job_keys, one.job_moves, strict=False)}
+    if not known:
+        return
+    rows = await connection.fetch("moved_jobs", list(known))
+    now = {row["job_key"]: row["moves"] for row in rows}
+    moved = {
+        key
+        for one in ids
+        for key, n in zip(one.job_keys, one.job_moves, strict=False)
+        if n != now.get(key, 0)
+    }
+    if moved:
+        raise Moved(moved)
 
 
 async def _claim(connection: Connection, prepared: Prepared) -> list[str]:

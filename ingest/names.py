@@ -13,11 +13,10 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-import orjson
-
 from ingest.batch import Batch, Gpu, Job
+from ingest.observation import Observation, columns_of
 from tsobs import __version__
-from tsobs.db import Connection, Database
+from tsobs.db import Database
 
 __all__ = ["Ids", "Names"]
 
@@ -32,15 +31,17 @@ class Ids(NamedTuple):
     node_id: int
     job_keys: Sequence[int]
     gpu_ids: Sequence[int]
+    # How often samples had been moved away from each job's row when its key was asked for.
+    job_moves: Sequence[int] = ()
 
 
 class _Cache:
     """Least recently used ids; each with what was told of the thing when its id was asked for."""
 
     def __init__(self) -> None:
-        self._entries: OrderedDict[Any, tuple[int, Any]] = OrderedDict()
+        self._entries: OrderedDict[Any, tuple[Any, Any]] = OrderedDict()
 
-    def get(self, key: Any, told: Any) -> int | None:
+    def get(self, key: Any, told: Any) -> Any:
         """The id, unless the thing is unknown or something new is told of it."""
         entry = self._entries.get(key)
         if entry is None or entry[1] != told:
@@ -48,7 +49,7 @@ class _Cache:
         self._entries.move_to_end(key)
         return entry[0]
 
-    def put(self, key: Any, told: Any, number: int) -> None:
+    def put(self, key: Any, told: Any, number: Any) -> None:
         """Remembers an id."""
         self._entries[key] = (number, told)
         if len(self._entries) > CACHE_ENTRIES:
@@ -92,13 +93,19 @@ class Names:
         gpu_ids = [self._gpus.get(gpu.uuid, (node_id, gpu)) for gpu in told.batch.gpus]
         if None in job_keys or None in gpu_ids:
             return None
-        return Ids(node_id, job_keys, gpu_ids)  # type: ignore[arg-type]
+        return _ids(node_id, job_keys, gpu_ids)
+
+    def forget(self, batch: Batch, ids: Ids, moved: Collection[int]) -> None:
+        """Has the jobs of these keys looked up again: some of their samples are another run's."""
+        for job, key in zip(batch.jobs, ids.job_keys, strict=True):
+            if key in moved:
+                self._jobs.drop((ids.node_id, job[:4]))
 
     def _remember(self, told: _Told, ids: Ids) -> None:
         batch = told.batch
         self._nodes.put((told.cluster, batch.node.name), told.node, ids.node_id)
-        for job, key in zip(batch.jobs, ids.job_keys, strict=True):
-            self._jobs.put((ids.node_id, job[:4]), told.job(job), key)
+        for job, *known in zip(batch.jobs, ids.job_keys, ids.job_moves, strict=True):
+            self._jobs.put((ids.node_id, job[:4]), told.job(job), tuple(known))
         for gpu, gpu_id in zip(batch.gpus, ids.gpu_ids, strict=True):
             self._gpus.put(gpu.uuid, (ids.node_id, gpu), gpu_id)
 
@@ -109,7 +116,7 @@ class Names:
         node_id = self._nodes.get((told.cluster, batch.node.name), told.node)
         if node_id is None:
             node_id = await self._ask_node(told)
-        job_keys: dict[Job, int] = {}
+        job_keys: dict[Job, tuple[int, int]] = {}
         gpu_ids: dict[Gpu, int] = {}
         for job in batch.jobs:
             if (known := self._jobs.get((node_id, job[:4]), told.job(job))) is not None:
@@ -120,7 +127,7 @@ class Names:
         job_keys |= await self._ask_jobs(told, node_id, set(batch.jobs) - job_keys.keys())
         for gpu in set(batch.gpus) - gpu_ids.keys():
             gpu_ids[gpu] = await self._ask_gpu(gpu, node_id)
-        return Ids(
+        return _ids(
             node_id, [job_keys[job] for job in batch.jobs], [gpu_ids[gpu] for gpu in batch.gpus]
         )
 
@@ -136,16 +143,22 @@ class Names:
         )
         return node_id
 
-    async def _ask_jobs(self, told: _Told, node_id: int, jobs: Collection[Job]) -> dict[Job, int]:
+    async def _ask_jobs(
+        self, told: _Told, node_id: int, jobs: Collection[Job]
+    ) -> dict[Job, tuple[int, int]]:
+        """By job its key, and how often samples were moved away from that row."""
         if not jobs:
             return {}
-        keys: dict[Job, int] = {}
+        # Sorted, so that two batches with the same jobs do not wait for each other in a circle.
+        asked = sorted(jobs, key=_order)
+        seen = [_observation(told, job, node_id) for job in asked]
         async with self._database.transaction() as connection:
-            # Sorted, so that two batches with the same jobs do not wait for each other in a circle.
-            for job in sorted(jobs, key=_order):
-                keys[job] = await _observe(connection, told, job)
+            rows = await connection.fetch("observe_jobs", *columns_of(seen))
+            keys = {
+                job: (row["job_key"], row["moves"]) for job, row in zip(asked, rows, strict=True)
+            }
             # Last, and in the order of flushes, which take these rows too.
-            allocated = {key: job for job, key in keys.items()}
+            allocated = {key: job for job, (key, _) in keys.items()}
             await connection.execute(
                 "allocate_job_nodes",
                 list(allocated),
@@ -168,7 +181,11 @@ class Names:
         return gpu_id
 
 
-async def _observe(connection: Connection, told: _Told, job: Job) -> int:
+def _ids(node_id: int, jobs: Sequence[tuple[int, int]], gpu_ids: Sequence[int]) -> Ids:
+    return Ids(node_id, [key for key, _ in jobs], gpu_ids, [moves for _, moves in jobs])
+
+
+def _observation(told: _Told, job: Job, node_id: int) -> Observation:
     batch = told.batch
     facts = {
         "state": "running",
@@ -184,26 +201,21 @@ async def _observe(connection: Connection, told: _Told, job: Job) -> int:
         "array_task_id": job.array_task_id,
         "ingest_version": f"agent-{batch.agent_version or __version__}",
     }
-    row = await connection.fetchrow(
-        "observe_job",
-        told.cluster,
-        job.scheduler,
-        job.job_id,
-        job.restart_count,
-        _moment(told.first_at(job) if job.started_at is None else job.started_at),
-        job.started_at is not None,
-        AGENT_RANK,
-        AGENT_RANK,
-        orjson.dumps(facts).decode(),
-        "observed",
-        f"agent@{batch.node.name}",
-        "agent",
-        None,
-        None,
+    return Observation(
+        cluster=told.cluster,
+        scheduler=job.scheduler,
+        job_id=job.job_id,
+        restart_count=job.restart_count,
+        at=_moment(told.first_at(job) if job.started_at is None else job.started_at),
+        is_start=job.started_at is not None,
+        rank=AGENT_RANK,
+        state_rank=AGENT_RANK,
+        facts=facts,
+        kind="observed",
+        actor=f"agent@{batch.node.name}",
+        source="agent",
+        node_id=node_id,
     )
-    assert row is not None
-    key: int = row["job_key"]
-    return key
 
 
 def _order(job: Job) -> tuple[str, str, int, float]:

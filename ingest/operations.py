@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ingest.audit import AUDIT_HEADERS, AUDIT_PATTERN
 from ingest.batch import Gpu, Job
-from ingest.events import ENDS, FINISHED, REASONS, STARTED
+from ingest.eventfields import ENDS, FINISHED, REASONS, STARTED
 from ingest.fieldschemas import body_schema
 from ingest.jobfields import CREATE, SCHEDULER, UPDATE
 from ingest.reported import REPORT

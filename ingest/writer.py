@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from ingest.batch import Batch
-from ingest.flush import Outcome, prepare, store
+from ingest.flush import Moved, Outcome, prepare, store
 from ingest.names import Ids, Names
 from ingest.parcel import Parcel
 from ingest.rows import Window
@@ -245,16 +245,27 @@ class Writer:
             _fail([opened], error)
 
     async def _store(self, group: Sequence[Opened], ids: Sequence[Ids]) -> None:
-        window = Window.around(time.time(), await self._retention())
-        batches = [opened.batch for opened in group]
-        prepared = await asyncio.to_thread(prepare, batches, ids, window)
         started = time.monotonic()
-        outcomes = await self._try_store(prepared)
+        outcomes = await self._store_known([opened.batch for opened in group], ids)
         self._metrics.commit_seconds.observe(time.monotonic() - started)
         self._metrics.note(outcomes)
         for (batch, done), outcome in zip(group, outcomes, strict=True):
             if not done.done():
                 done.set_result((batch, outcome))
+
+    async def _store_known(self, batches: Sequence[Batch], ids: Sequence[Ids]) -> list[Outcome]:
+        """Stores under the keys that are right now; they are asked for again when jobs were parted
+        meanwhile."""
+        window = Window.around(time.time(), await self._retention())
+        for _ in range(TRIES):
+            prepared = await asyncio.to_thread(prepare, batches, ids, window)
+            try:
+                return await self._try_store(prepared)
+            except Moved as moved:
+                for batch, one in zip(batches, ids, strict=True):
+                    self._names.forget(batch, one, moved.job_keys)
+                ids = [await self._names.resolve(batch) for batch in batches]
+        raise Overloaded("jobs are being parted", retry_after_s=2)
 
     async def _try_store(self, prepared: Any) -> list[Outcome]:
         for left in reversed(range(TRIES)):

@@ -79,8 +79,9 @@ def add_maintain(commands: Commands) -> None:
     parser = _add(
         commands,
         "maintain",
-        "Does once what a running service does every few minutes: drops samples past their\n"
-        "retention, on a server without policies of its own. For cron or a systemd timer.",
+        "Does once what a running service does every few minutes: ends jobs that no agent sees\n"
+        "any more, and drops samples past their retention, on a server without policies of its\n"
+        "own. For cron or a systemd timer.",
     )
     parser.add_argument("--once", action="store_true", required=True, help="do it and end")
     add_setting_flags(parser, ["database_url"])
@@ -88,9 +89,13 @@ def add_maintain(commands: Commands) -> None:
 
 
 def _maintain(args: argparse.Namespace) -> int:
+    from tsobs.lostjobs import lose_jobs_once
     from tsobs.retention import maintain_once
 
-    dropped = asyncio.run(maintain_once(settings_with_database(args).database_url or ""))
+    url = settings_with_database(args).database_url or ""
+    lost = asyncio.run(lose_jobs_once(url))
+    complain("another process looks for lost jobs" if lost is None else f"{lost} jobs lost")
+    dropped = asyncio.run(maintain_once(url))
     complain("another process is at it" if dropped is None else f"{dropped} chunks dropped")
     return 0
 

@@ -7,8 +7,9 @@ import dataclasses
 import gc
 import logging
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 from aiohttp import web
 
@@ -17,6 +18,7 @@ from tsobs.access import open_access
 from tsobs.errors import SetupError, TsobsError
 from tsobs.health import health_handlers
 from tsobs.listen import Listeners, explain_bind_error, open_listeners
+from tsobs.lostjobs import LostJobs
 from tsobs.malformed import speak_json
 from tsobs.openapi import document
 from tsobs.readiness import prepare_database
@@ -37,6 +39,7 @@ _LINGER_S = 5.0
 _BACKLOG = 1024
 # Dropping chunks is cheap, and a chunk is hours long.
 MAINTAIN_EVERY_S = 600.0
+LOSE_EVERY_S = 30.0
 
 _log = logging.getLogger(__name__)
 
@@ -78,7 +81,10 @@ async def run(
         )
         await stack.enter_async_context(serving(app, listeners, settings))
         if keeps_retention:
-            await stack.enter_async_context(_maintaining(url))
+            await stack.enter_async_context(_beside(keep_maintaining(url, MAINTAIN_EVERY_S)))
+            await stack.enter_async_context(
+                _beside(LostJobs(registry).keep_looking(url, LOSE_EVERY_S))
+            )
         _log.info("serving %s at %s", settings.role, listeners.url)
         ready(listeners.url)
         await (stop or asyncio.Event()).wait()
@@ -150,9 +156,9 @@ async def serving(
 
 
 @asynccontextmanager
-async def _maintaining(url: str) -> AsyncIterator[None]:
-    """Beside serving, keeps what a server without policies does not keep by itself."""
-    task = asyncio.create_task(keep_maintaining(url, MAINTAIN_EVERY_S), name="maintenance")
+async def _beside(upkeep: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Beside serving, does what the database does not do by itself."""
+    task = asyncio.create_task(upkeep, name="maintenance")
     try:
         yield
     finally:

@@ -155,6 +155,12 @@ create table tsobs_store.job (
     oom_killed boolean,
     scheduler_instance text,
     ingest_version text,
+    -- The highest exit code of its steps: 253 for an srun step that was killed for memory in a job that ended well.
+    derived_exit_code int,
+    -- The time of which a state before the ending was told: the later of two states of equal rank is right.
+    state_at timestamptz,
+    -- Of a run that much was told of: the least and greatest time of each kind of telling (resolve_job).
+    hulls jsonb,
     -- Source rank of each field by name: controller 4, node hook 3, agent 2, inferred 1.
     ranks jsonb not null default '{}',
     first_seen_at timestamptz not null,
@@ -186,6 +192,8 @@ create table tsobs_store.job_node (
     allocated_cpus double precision,
     allocated_memory_bytes bigint,
     gpu_devices text[],
+    -- Who told the allocation: a hook 3, an agent 2.
+    allocated_rank smallint,
     interval_s double precision,
     sample_count bigint not null default 0,
     first_sample_at timestamptz,
@@ -276,3 +284,32 @@ create table tsobs_store.job_event (
     new jsonb
 );
 create index job_event_by_job on tsobs_store.job_event (job_key, event_id);
+
+-- What was told of a run, each different telling once: which run it speaks of is worked out anew from all of these
+-- when something is told that changes the picture (resolve_job). Only what assigns and merges, no payload.
+create table tsobs_store.job_told (
+    job_key bigint not null,
+    -- Of all that was told: the same told again is found by it.
+    digest bigint not null,
+    -- S a start, B an agent's (which is later than the run's), E an ending that names its start, F one that does not,
+    -- O anything else, P what was told of this very row.
+    role "char" not null,
+    rank smallint not null,
+    state_rank smallint not null,
+    restart_count int,
+    restart_hint int,
+    at timestamptz not null,
+    -- Where it stands in time and where it ends, in unix seconds: what assign_runs goes by.
+    since double precision not null,
+    until double precision not null,
+    -- The node of an agent, whose samples go where this goes.
+    node_id int,
+    facts jsonb not null,
+    primary key (job_key, digest)
+);
+
+-- Rows from which samples were moved to another run, and how often: who remembers the key must ask again.
+create table tsobs_store.job_moved (
+    job_key bigint primary key,
+    moves int not null
+);

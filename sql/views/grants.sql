@@ -5,14 +5,14 @@ grant usage on schema tsobs to tsobs_ingest, tsobs_query, tsobs_grafana;
 
 grant select, insert, update on
     tsobs_store.node, tsobs_store.gpu, tsobs_store.job, tsobs_store.job_node, tsobs_store.job_gpu,
-    tsobs_store.ingest_stream
+    tsobs_store.ingest_stream, tsobs_store.job_told
 to tsobs_ingest;
 grant select, insert on
     tsobs_store.job_event, tsobs_store.job_sample, tsobs_store.gpu_sample, tsobs_store.node_sample,
     tsobs_store.job_reported
 to tsobs_ingest;
 grant select, insert, delete on tsobs_store.ingest_body to tsobs_ingest;
-grant select on tsobs_store.setting to tsobs_ingest;
+grant select on tsobs_store.setting, tsobs_store.job_moved to tsobs_ingest;
 grant usage on schema tsobs_store to tsobs_query;
 -- A service whose user has these roles and no more checks at its start that the schema is its own version's.
 grant select on tsobs_store.migration to tsobs_ingest, tsobs_query;
@@ -25,5 +25,5 @@ grant select on
     tsobs.gpu_sample, tsobs.node_sample, tsobs.job_reported, tsobs.setting, tsobs.capability
 to tsobs_grafana;
 
-revoke execute on function tsobs_store.set_raw_retention, tsobs_store.maintain from public;
-grant execute on function tsobs_store.maintain to tsobs_ingest;
+revoke execute on function tsobs_store.set_raw_retention, tsobs_store.maintain, tsobs_store.part_runs from public;
+grant execute on function tsobs_store.maintain, tsobs_store.part_runs to tsobs_ingest;

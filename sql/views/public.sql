@@ -11,7 +11,8 @@ select
     j.allocated_cpus, j.allocated_memory_bytes, j.allocated_gpus, j.gpu_vendor, j.gpu_devices,
     j.time_limit_s, j.submit_at, j.start_at, j.end_at,
     j.exit_code, j.signal, j.oom_killed,
-    j.scheduler_instance, j.ingest_version, j.first_seen_at, j.created_at, j.updated_at, j.deleted_at
+    j.scheduler_instance, j.ingest_version, j.first_seen_at, j.created_at, j.updated_at, j.deleted_at,
+    j.derived_exit_code
 from tsobs_store.job j;
 
 create or replace view tsobs.node as

@@ -36,12 +36,19 @@ def packed(url: str, batch: object) -> bytes:
     return head.encode() + body
 
 
-async def send_all(url: str, requests: Sequence[bytes], senders: int) -> Sent:
-    """Each sender posts the next request as soon as its last one is answered."""
+# In the answer to a batch of which every row was stored.
+ALL_STORED = b'"rejected_count":0'
+
+
+async def send_all(
+    url: str, requests: Sequence[bytes], senders: int, expected: bytes = ALL_STORED
+) -> Sent:
+    """Each sender posts the next request as soon as its last one is answered, with `expected` in
+    the answer."""
     waiting: Iterator[bytes] = iter(requests)
     latencies: list[float] = []
     started = time.perf_counter()
-    await asyncio.gather(*(_sender(url, waiting, latencies) for _ in range(senders)))
+    await asyncio.gather(*(_sender(url, waiting, latencies, expected) for _ in range(senders)))
     return Sent(time.perf_counter() - started, sorted(latencies))
 
 
@@ -67,10 +74,12 @@ async def send_paced(url: str, requests: Sequence[bytes], senders: int, per_s: f
     return Sent(time.perf_counter() - started, sorted(latencies))
 
 
-async def _sender(url: str, waiting: Iterable[bytes], latencies: list[float]) -> None:
+async def _sender(
+    url: str, waiting: Iterable[bytes], latencies: list[float], expected: bytes
+) -> None:
     reader, writer = await _open(url)
     for request in waiting:
-        await _post(reader, writer, request, latencies)
+        await _post(reader, writer, request, latencies, expected)
     writer.close()
 
 
@@ -84,6 +93,7 @@ async def _post(
     writer: asyncio.StreamWriter,
     request: bytes,
     latencies: list[float],
+    expected: bytes = ALL_STORED,
 ) -> None:
     started = time.perf_counter()
     writer.write(request)
@@ -91,6 +101,6 @@ async def _post(
     head = await reader.readuntil(b"\r\n\r\n")
     length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
     body = await reader.readexactly(length)
-    if not head.startswith(b"HTTP/1.1 200") or b'"rejected_count":0' not in body:
+    if not head.startswith(b"HTTP/1.1 200") or expected not in body:
         raise RuntimeError(f"refused: {head!r} {body!r}")
     latencies.append(time.perf_counter() - started)

@@ -17,7 +17,8 @@ from tsobs.sqlfiles import query
 
 async def observe(database: Database | Connection, job_id: str, facts: str = "{}") -> None:
     run = ("c", "slurm", job_id, None, datetime.now(UTC), False)
-    await database.execute("observe_job", *run, 2, 2, facts, "told", "me", "test", None, None)
+    told = (*run, 2, 2, facts, "told", "me", "test", None, None, None, None)
+    await database.fetch("observe_jobs", *([value] for value in told))
 
 
 async def test_the_four_ways_to_ask(database_url: str) -> None:
@@ -77,7 +78,7 @@ async def set_and_fail(database: Database, statement: str) -> None:
 
 async def test_a_failed_transaction_leaves_nothing(database_url: str) -> None:
     async with open_database(database_url, size=1) as database:
-        for failing in ("no_such_statement", "observe_job"):
+        for failing in ("no_such_statement", "observe_jobs"):
             with pytest.raises((KeyError, Overloaded)):
                 await set_and_fail(database, failing)
         assert await database.fetchval("retention_seconds") == 7 * 86400

@@ -15,7 +15,7 @@ Record = asyncpg.Record
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 # Columns that tell of the observing, not of the job.
-_BOOKKEEPING = ("job_key", "run", "created_at", "updated_at")
+_BOOKKEEPING = ("job_key", "run", "created_at", "updated_at", "hulls")
 
 
 class Seen(NamedTuple):
@@ -47,13 +47,15 @@ class Jobs:
         rank: int = 3,
         state_rank: int | None = None,
         cluster: str = "alpha",
+        scheduler: str = "slurm",
+        restart_hint: int | None = None,
         **facts: Any,
     ) -> Seen:
         """One observation that speaks of `minute`; facts as columns of job."""
         row = await self.connection.fetchrow(
             "select * from tsobs_store.observe_job("
-            "$1, 'slurm', $2, $3, $4, $5, $6, $7, $8::jsonb,"
-            " 'told', 'me', 'test', 'c-1', $9::jsonb)",
+            "$1, $10, $2, $3, $4, $5, $6, $7, $8::jsonb,"
+            " 'told', 'me', 'test', 'c-1', $9::jsonb, p_restart_hint => $11)",
             cluster,
             job_id,
             restart_count,
@@ -63,6 +65,8 @@ class Jobs:
             rank if state_rank is None else state_rank,
             json.dumps(facts, default=str),
             json.dumps({"a": 1}),
+            scheduler,
+            restart_hint,
         )
         assert row is not None
         return Seen(row["job_key"], row["outcome"])

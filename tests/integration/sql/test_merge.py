@@ -51,6 +51,12 @@ LIVES = {
     "an OOM kill explains the signal": (OOM, STARTED, KILLED, LOST),
     "exits that differ": (EXIT_0, EXIT_1, KILLED, OOM),
     "the scheduler's word": (AGENT_1, OOM, STARTED, KILLED, RAW),
+    "suspended and resumed": (
+        STARTED,
+        (4, 4, {"state": "running", "state_reason": "suspended", "state_at": AT(3)}),
+        (4, 4, {"state": "running", "state_at": AT(5)}),
+        (4, 4, {"state": "running", "state_reason": "suspended", "state_at": AT(7)}),
+    ),
     "the controller's word": (PENDING, STARTED, RAW, CONTROLLER, EXIT_0),
 }
 

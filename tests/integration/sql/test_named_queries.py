@@ -31,6 +31,7 @@ ALSO = {
     "count_tokens": "tsobs_query",
     "find_token": "tsobs_query",
     "touch_token": "tsobs_query",
+    "lose_jobs": "tsobs_ingest",
     "maintain": "tsobs_ingest",
     "has_retention": "tsobs_ingest",
     # The answer to a write is the job as it is then.

@@ -207,7 +207,12 @@ async def test_definers_rights_are_few_and_safe(connection: Connection) -> None:
         " has_function_privilege('tsobs_grafana', oid, 'execute') as grafana"
         " from pg_proc where pronamespace = 'tsobs_store'::regnamespace and prosecdef"
     )
-    assert {row["name"] for row in rows} == {"set_raw_retention", "maintain"}
+    paths = {
+        "set_raw_retention": "pg_catalog, public, pg_temp",
+        "maintain": "pg_catalog, public, pg_temp",
+        "part_runs": "tsobs_store, pg_temp",
+    }
+    assert {row["name"] for row in rows} == set(paths)
     for row in rows:
-        assert "search_path=pg_catalog, public, pg_temp" in row["config"]
+        assert f"search_path={paths[row['name']]}" in row["config"]
         assert row["grafana"] is False

@@ -141,3 +141,17 @@ async def test_what_equals_agree_on(connection: Connection) -> None:
     agree = await connection.prepare("select tsobs_store.agree($1, $2::jsonb, $3::jsonb)")
     for field, a, b, expected in AGREED:
         assert await agree.fetchval(field, json.dumps(a), json.dumps(b)) == expected, (field, a, b)
+
+
+async def test_of_two_states_before_the_ending_the_later_told_of_is_right(
+    connection: Connection,
+) -> None:
+    """Suspended, resumed, suspended again: all running, with one rank."""
+    wins = await connection.prepare(
+        "select tsobs_store.state_wins('running', $1, null, $2, 'running', $3, null, $4,"
+        " to_timestamp($5), to_timestamp($6))"
+    )
+    assert await wins.fetchval("suspended", 4, None, 4, 10, 20) is True
+    assert await wins.fetchval(None, 4, "suspended", 4, 20, 10) is False
+    assert await wins.fetchval(None, 4, "suspended", 4, 10, 10) is True
+    assert await wins.fetchval("suspended", 4, None, 3, 10, 20) is False

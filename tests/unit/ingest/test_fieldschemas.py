@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from ingest.events import FINISHED, STARTED
+from ingest.eventfields import FINISHED, STARTED
 from ingest.fields import Field, read_fields
 from ingest.fieldschemas import body_schema
 from ingest.jobfields import CREATE, SCHEDULER, UPDATE

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from ingest.events import FINISHED, STARTED
+from ingest.eventfields import FINISHED, STARTED
 from ingest.jobfields import CREATE, UPDATE
 from ingest.operations import OPERATIONS, SCHEMAS
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from ingest.events import read_finished, read_started
+from ingest.lifecycle import read_finished, read_started
 from tests.unit.tsobs.demo.simulation.making import START, make_run
 from tsobs.demo.simulation.cluster import CLUSTER, GIB, make_nodes
 from tsobs.demo.simulation.events import finished_event, started_event

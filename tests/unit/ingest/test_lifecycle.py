@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.events import read_finished, read_started
+from ingest.lifecycle import read_finished, read_started
 from tests.batches import json_values, places, replaced
 from tests.unit.ingest.attempts import attempt
 from tsobs.errors import CallerError, ValidationError
@@ -176,3 +176,51 @@ def test_any_object_is_taken_or_refused_by_name(body: dict[str, Any]) -> None:
     for read in (read_started, read_finished):
         found = attempt(read, body)
         assert not isinstance(found, CallerError) or found.details["field"]
+
+
+@pytest.mark.parametrize(
+    "raw",
+    ["REQUEUED", "PENDING", '["PENDING","COMPLETING"]', "PENDING,COMPLETING", "REQUEUE_HOLD"],
+)
+def test_a_requeued_run_ends_as_cancelled(raw: str) -> None:
+    told = read_finished(FINISHED | {"final_state": "completed", "exit_code": 0, "raw_state": raw})
+    assert (told.facts["state"], told.facts["state_reason"]) == ("cancelled", "requeued")
+    assert told.state_rank == 3
+
+
+def test_flags_beside_a_raw_state_are_not_the_state() -> None:
+    told = read_finished(FINISHED | {"raw_state": '["TIMEOUT","COMPLETING"]'})
+    assert (told.facts["state"], told.facts["state_reason"]) == ("failed", "timeout")
+
+
+def test_suspended_and_resumed_are_told_with_their_time() -> None:
+    later = {"start_time": "2026-01-02T01:00:00Z"}
+    suspended = read_started(STARTED | later | {"raw_state": "SUSPENDED"})
+    assert (suspended.facts["state"], suspended.facts["state_reason"]) == ("running", "suspended")
+    assert suspended.facts["state_at"] == MOMENT
+    resumed = read_started(STARTED | later | {"raw_state": "RUNNING"})
+    assert resumed.facts["state_reason"] is None
+    assert "state_at" not in read_started(STARTED).facts
+
+
+def test_a_restart_count_is_the_runs_own_at_a_start_and_a_hint_at_an_ending() -> None:
+    start = read_started(STARTED | {"restart_count": 2}).observation("home")
+    assert (start.restart_count, start.restart_hint, start.is_start) == (2, None, True)
+    end = read_finished(FINISHED | {"restart_count": 2}).observation("home")
+    assert (end.restart_count, end.restart_hint, end.is_start) == (None, 2, False)
+    assert (end.cluster, end.scheduler, end.actor) == ("home", "slurm", "slurm-epilog")
+
+
+def test_what_a_job_holds_of_its_nodes() -> None:
+    alloc = [{"node": "n1", "cpus": 2, "memory_bytes": 5, "gpus": ["b", "a"]}, {"node": "n2"}]
+    told = read_started(STARTED | {"nodes_alloc": alloc})
+    assert told.facts["nodes_alloc"] == [
+        {"node": "n1", "cpus": 2.0, "memory_bytes": 5.0, "gpus": ["a", "b"]},
+        {"node": "n2"},
+    ]
+    counted = read_started(STARTED | {"nodes_alloc": [{"node": "n1", "gpus": 2}]})
+    assert counted.facts["nodes_alloc"] == [{"node": "n1"}]
+    wrong: list[Any] = [{"n1": 1}, [{}], [{"node": "n1", "cpus": -1}], ["n1"]]
+    for value in (*wrong, [{"node": "n1", "gpus": [1]}]):
+        with pytest.raises(ValidationError):
+            read_started(STARTED | {"nodes_alloc": value})
