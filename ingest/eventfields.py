@@ -53,6 +53,9 @@ STARTED = (
 FINISHED = (
     *_COMMON,
     Field("final_state", None, "text", required=True),
+    # For those of which no start is ever told: cancelled while pending.
+    Field("user", "user_name", "name"),
+    Field("node_list", "nodes", "texts"),
     Field("exit_code", "exit_code", "integer"),
     Field("signal", "signal", "count"),
     Field("derived_exit_code", "derived_exit_code", "integer"),

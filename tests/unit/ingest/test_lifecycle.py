@@ -70,6 +70,14 @@ def test_a_start_time_beats_the_timestamp() -> None:
     assert read_finished(FINISHED).facts["end_at"] == MOMENT
 
 
+def test_an_ending_may_say_whose_job_it_was_and_where() -> None:
+    """Of a job cancelled while pending nothing else is ever told."""
+    finished = read_finished(FINISHED | {"user": "alice", "node_list": ["n2", "n1"]})
+    assert finished.facts["user_name"] == "alice"
+    assert finished.facts["nodes"] == ["n1", "n2"]
+    assert {"user_name", "nodes"}.isdisjoint(read_finished(FINISHED).facts)
+
+
 @pytest.mark.parametrize(
     ("source", "rank"),
     [(None, 3), ("lifecycle-event", 3), ("controller", 4), ("scheduler", 4), ("inferred", 1)],
