@@ -30,7 +30,9 @@ main() {
         fi
         rm -f -- "$LATER"
     fi
-    begin_event controller
+    # A controller that does not answer does not say when the job ended, either: this hook's own time is
+    # told then, and with a hook's authority.
+    if [[ -n ${JOB_SAYS[job_state]:-} ]]; then begin_event controller; else begin_event slurm-epilog-slurmctld; fi
     put_controller_facts
     put_ending '' ''
     put_asked end
@@ -55,8 +57,8 @@ ask_again_later() {
         return 0
     fi
     now_s
-    : "${SLURM_JOB_END_TIME:=$REPLY}" "${SLURM_JOB_START_TIME:=$1}"
-    export SLURM_JOB_END_TIME SLURM_JOB_START_TIME OBSERVABILITY_ASK_AGAIN
+    : "${TSOBS_HOOK_ENDED:=$REPLY}" "${SLURM_JOB_START_TIME:=$1}"
+    export TSOBS_HOOK_ENDED SLURM_JOB_START_TIME OBSERVABILITY_ASK_AGAIN
     TSOBS_HOOK_LATER=$SPOOL/.later. setsid "$BASH" "$self" </dev/null >/dev/null 2>&1 &
 }
 

@@ -628,6 +628,8 @@ put_ending() {
         : "${end:=$REPLY}"
         : "${restarts:=${SLURM_JOB_RESTART_COUNT:-}}"
     fi
+    # Of one that asks again: when it was run first, if nobody knows better.
+    : "${end:=${TSOBS_HOOK_ENDED:-}}"
     put_text final_state "$FINAL"
     put_text raw_state "$RAW"
     put_text state_reason "$REASON"

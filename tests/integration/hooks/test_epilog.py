@@ -281,6 +281,13 @@ def test_only_two_nodes_ask_and_tell(hooks: Hooks, job: dict[str, str]) -> None:
     assert len(hooks.asked()) == asked
 
 
+def test_a_controller_that_does_not_answer_tells_no_end(hooks: Hooks, job: dict[str, str]) -> None:
+    """The hook's own time is later than the end, and must not outweigh who knows it."""
+    told = hooks.told("epilog_slurmctld", job | {"SLURM_JOB_EXIT_CODE2": "3:0"}, ASK_AGAIN="no")
+    assert (told["source"], told["exit_code"]) == ("slurm-epilog-slurmctld", 3)
+    assert {"end_time", "raw_state"}.isdisjoint(told)
+
+
 def test_the_controller_is_asked_again_in_the_background(hooks: Hooks, job: dict[str, str]) -> None:
     """First only COMPLETING, seconds later the end; the hook itself does not wait for it."""
     completing = "JobId=77 JobName=x\n   JobState=COMPLETING Reason=None Dependency=(null)\n"
@@ -301,6 +308,7 @@ def test_the_controller_is_asked_again_in_the_background(hooks: Hooks, job: dict
     told = json.loads(hooks.waiting()[1].read_bytes())
     assert ending(told) == ("CANCELLED", "cancelled", None, 0, 15, None)
     assert (told["start_time"], told["source"]) == ("2026-11-21T10:00:00Z", "controller")
+    assert told["end_time"] == "2026-11-21T10:07:00Z"
     while list(hooks.spool.glob(".later.*")):
         assert time.monotonic() < deadline
         time.sleep(0.1)
