@@ -24,7 +24,7 @@ def test_shellcheck() -> None:
         # .ci/run installs it: there a skip is a failure.
         pytest.skip("needs shellcheck: apt-get install shellcheck")
     scripts = sorted(HOOKS.iterdir())
-    assert len(scripts) == 5
+    assert len(scripts) == 6
     done = subprocess.run(
         [program, "--external-sources", *scripts], capture_output=True, text=True, check=False
     )
