@@ -16,6 +16,7 @@ pytest_plugins = [
     "tests.fix_cgroup",
     "tests.fix_service",
     "tests.fix_process",
+    "tests.fix_slurm",
 ]
 
 # Read by the fixtures and the benchmarks, not by what is tested.
