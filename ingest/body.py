@@ -4,8 +4,6 @@ once."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from aiohttp import web
@@ -28,14 +26,9 @@ class ByteBudget:
         self.limit_bytes = limit_bytes
         self.held_bytes = 0
 
-    @contextmanager
-    def share(self) -> Iterator[Share]:
+    def share(self) -> Share:
         """One request's part, given back when left."""
-        share = Share(self)
-        try:
-            yield share
-        finally:
-            self.held_bytes -= share.held_bytes
+        return Share(self)
 
 
 class Share:
@@ -44,6 +37,12 @@ class Share:
     def __init__(self, budget: ByteBudget) -> None:
         self.held_bytes = 0
         self._budget = budget
+
+    def __enter__(self) -> Share:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._budget.held_bytes -= self.held_bytes
 
     def grow(self, size_bytes: int) -> None:
         """Holds so many bytes more; raises Overloaded when they are not to be had."""
@@ -55,23 +54,37 @@ class Share:
         self._budget.held_bytes += size_bytes
 
 
-@asynccontextmanager
-async def taken_body(
-    request: web.Request, budget: ByteBudget, max_bytes: int
-) -> AsyncIterator[bytes]:
+# A class, for a generator costs more than the reading.
+class taken_body:
     """The body as it came over the wire, on the budget until left; raises TooLarge past
     `max_bytes`. What is on its way counts only as it arrives: a slow sender keeps nobody out."""
-    length = request.content_length
-    if length is not None and length > max_bytes:
-        raise _too_large("the body", max_bytes, length=length)
-    with budget.share() as share:
-        body = bytearray()
-        async for piece in request.content.iter_chunked(PIECE_BYTES):
-            share.grow(len(piece))
-            if share.held_bytes > max_bytes:
-                raise _too_large("the body", max_bytes)
-            body += piece
-        yield bytes(body)
+
+    def __init__(self, request: web.Request, budget: ByteBudget, max_bytes: int) -> None:
+        self._request = request
+        self._share = budget.share()
+        self._max_bytes = max_bytes
+
+    async def __aenter__(self) -> bytes:
+        length = self._request.content_length
+        if length is not None and length > self._max_bytes:
+            raise _too_large("the body", self._max_bytes, length=length)
+        try:
+            return await self._read()
+        except BaseException:
+            self._share.__exit__()
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        self._share.__exit__()
+
+    async def _read(self) -> bytes:
+        pieces: list[bytes] = []
+        async for piece in self._request.content.iter_chunked(PIECE_BYTES):
+            self._share.grow(len(piece))
+            if self._share.held_bytes > self._max_bytes:
+                raise _too_large("the body", self._max_bytes)
+            pieces.append(piece)
+        return b"".join(pieces)
 
 
 def is_gzip(request: web.Request) -> bool:

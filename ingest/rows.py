@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from itertools import chain
+from typing import NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -79,11 +80,11 @@ def gather(table: str, batches: Sequence[Batch]) -> Rows | None:
     if not having:
         return None
     counts = [batch.rows[table] for _, batch in having]
-    total = sum(counts)
+    tables = [batch.tables[table] for _, batch in having]
     spec = TABLES[table]
 
     def floats(name: str) -> Floats:
-        return _floats([batch.tables[table].get(name) for _, batch in having], counts, total)
+        return _floats([columns.get(name) for columns in tables], counts)
 
     def indexes(name: str) -> Ints:
         column = floats(name)
@@ -102,16 +103,20 @@ def gather(table: str, batches: Sequence[Batch]) -> Rows | None:
     )
 
 
-def _floats(parts: Sequence[Column | None], counts: Sequence[int], total: int) -> Floats:
+def _floats(parts: Sequence[Column | None], counts: Sequence[int]) -> Floats:
     """One column end to end; a part that lacks it, and a null, are NaN."""
-    if all(part is None for part in parts):
-        return np.full(total, np.nan)
-    if any(isinstance(part, np.ndarray) for part in parts):
+    kinds = set(map(type, parts))
+    if kinds == {type(None)}:
+        return np.full(sum(counts), np.nan)
+    if np.ndarray in kinds:
         return np.concatenate([_array(*both) for both in zip(parts, counts, strict=True)])
-    joined: list[Any] = []
-    for part, count in zip(parts, counts, strict=True):
-        joined += [None] * count if part is None else part
-    return np.array(joined, np.float64)
+    # Of small batches there are many to a flush: no step here may cost one in Python for each.
+    if type(None) in kinds:
+        parts = [
+            [None] * count if part is None else part
+            for part, count in zip(parts, counts, strict=True)
+        ]
+    return np.array(list(chain.from_iterable(cast("Sequence[Column]", parts))), np.float64)
 
 
 def _array(part: Column | None, count: int) -> Floats:

@@ -56,7 +56,8 @@ class SamplesHandler:
                 field="stream",
                 rule="one agent a stream",
             )
-        self._metrics.ignored.inc(len(batch.ignored))
+        if batch.ignored:
+            self._metrics.ignored.inc(len(batch.ignored))
         if batch.clock_offset_s is not None:
             self._metrics.skewed.inc()
         return {

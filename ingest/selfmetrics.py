@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter as Counts
 from collections.abc import Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -72,12 +73,14 @@ class IngestMetrics:
 
     def note(self, outcomes: Sequence[Outcome]) -> None:
         """Counts what a flush did."""
-        rows = 0
+        rows: dict[str, int] = {}
         for outcome in outcomes:
-            self.batches.labels(outcome.status).inc()
             for table, count in outcome.stored.items():
-                self.rows.labels(table).inc(count)
-                rows += count
+                rows[table] = rows.get(table, 0) + count
             for refused in outcome.rejected:
                 self.rejects.labels(refused.table, refused.field, refused.rule).inc()
-        self.flush_rows.observe(rows)
+        for status, count in Counts(outcome.status for outcome in outcomes).items():
+            self.batches.labels(status).inc(count)
+        for table, count in rows.items():
+            self.rows.labels(table).inc(count)
+        self.flush_rows.observe(sum(rows.values()))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from ingest.batch import Batch
-from ingest.flush import Moved, Outcome, prepare, store
+from ingest.flush import Moved, Outcome, Prepared, prepare, store
 from ingest.names import Ids, Names
 from ingest.parcel import Parcel
 from ingest.rows import Window
@@ -31,6 +31,8 @@ GROUP_BYTES = 3 << 20
 # others first.
 INLINE_BYTES = 512 << 10
 PAUSE_BYTES = 128 << 10
+# So few rows are made ready in some milliseconds, and handing them to a thread costs as much again.
+INLINE_ROWS = 1_000
 # How long a batch waits when the one before it had no company.
 LONE_S = 0.005
 # How often a flush that met a deadlock is tried.
@@ -258,7 +260,7 @@ class Writer:
         meanwhile."""
         window = Window.around(time.time(), await self._retention())
         for _ in range(TRIES):
-            prepared = await asyncio.to_thread(prepare, batches, ids, window)
+            prepared = await self._prepare(batches, ids, window)
             try:
                 return await self._try_store(prepared)
             except Moved as moved:
@@ -266,6 +268,13 @@ class Writer:
                     self._names.forget(batch, one, moved.job_keys)
                 ids = [await self._names.resolve(batch) for batch in batches]
         raise Overloaded("jobs are being parted", retry_after_s=2)
+
+    async def _prepare(
+        self, batches: Sequence[Batch], ids: Sequence[Ids], window: Window
+    ) -> Prepared:
+        if sum(sum(batch.rows.values()) for batch in batches) <= INLINE_ROWS:
+            return prepare(batches, ids, window)
+        return await asyncio.to_thread(prepare, batches, ids, window)
 
     async def _try_store(self, prepared: Any) -> list[Outcome]:
         for left in reversed(range(TRIES)):

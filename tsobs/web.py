@@ -143,7 +143,7 @@ def _observe(metrics: HttpMetrics, settings: Settings) -> Middleware:
             duration_s = time.perf_counter() - started
             route = _route_name(request)
             method = request.method if route != "other" else "other"
-            metrics.duration.labels(method, route, str(status)).observe(duration_s)
+            metrics.note(method, route, status, duration_s)
             _log.debug("%s %s %d in %.3f s", request.method, request.path, status, duration_s)
             CORRELATION_ID.reset(token)
 
