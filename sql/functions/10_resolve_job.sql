@@ -156,9 +156,11 @@ begin
             run_of[i] := grun[-run_of[i]];
             continue;
         end if;
-        -- Starts without one: the nearest run within the hour.
+        -- Starts without one: the nearest run within the hour, but none that had ended by then. Slurm tells the
+        -- restart_count, so these are told by hand or by another scheduler, of an id that is used again.
         at := p_at[i]; best := null; least_away := inf;
         for j in 1..k loop
+            continue when fin[j] <> inf and at > fin[j];
             until := case when fin[j] = inf then hi[j] else greatest(hi[j], fin[j]) end;
             away := greatest(lo[j] - at, at - until, 0);
             if away <= slack and (away < least_away or away = least_away and lo[j] > lo[best]) then

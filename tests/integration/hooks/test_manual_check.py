@@ -33,17 +33,13 @@ async def run(hooks: Hooks, hook: str, environment: Mapping[str, str | bytes], u
     assert hooks.waiting() == [], hooks.logged()
 
 
-@pytest.mark.parametrize("node_id", ["0", None])
 @pytest.mark.parametrize("address", ["OBSERVABILITY_URL", "OBSERVABILITY_API_URL"])
-async def test_the_manual_check(
-    hooks: Hooks, service_url: str, node_id: str | None, address: str
-) -> None:
-    """As the page says, in a shell of a person's own, which has many more variables."""
+async def test_the_manual_check(hooks: Hooks, service_url: str, address: str) -> None:
+    """As the page says, in a shell of a person's own, which has many more variables; and again."""
     settings = {f"OBSERVABILITY_{k}": v for k, v in hooks.settings.items() if k != "URL"}
     environment = {**os.environ, "USER": "alice", **settings, address: service_url}
-    set_node_id = "SLURM_NODEID=0" if node_id else ""
 
-    async def shell(text: str) -> None:
+    async def shell(text: str, set_node_id: str) -> None:
         script = (
             "export SLURM_JOB_ID=99999 SLURM_JOB_USER=$USER SLURM_NODELIST=$(hostname) "
             f"SLURM_JOB_NUM_NODES=1 {set_node_id}\n{text}\n"
@@ -53,13 +49,17 @@ async def test_the_manual_check(
         )
         assert done.returncode == 0
 
-    await shell("./prolog.sh")
-    job = await get_job(service_url, "slurm-99999")
-    assert (job["state"], job["user"], job["nodes"]) == ("running", "alice", [socket.gethostname()])
-    await shell("export SLURM_JOB_EXIT_CODE=0; bash ./epilog.sh")
-    job = await get_job(service_url, "slurm-99999")
-    assert job["state"] == "completed"
-    assert job["end_time"] >= job["start_time"]
+    for set_node_id in ("SLURM_NODEID=0", "", "SLURM_NODEID=0"):
+        await shell("./prolog.sh", set_node_id)
+        job = await get_job(service_url, "slurm-99999")
+        assert (job["state"], job["user"]) == ("running", "alice")
+        assert job["nodes"] == [socket.gethostname()]
+        await shell("export SLURM_JOB_EXIT_CODE=0; bash ./epilog.sh", set_node_id)
+        job = await get_job(service_url, "slurm-99999")
+        assert job["state"] == "completed"
+        assert job["end_time"] >= job["start_time"]
+        # Who does it by hand is not back within a second.
+        await asyncio.sleep(1.1)
 
 
 @pytest.mark.parametrize("version", ["24.11.5", "26.05.5"])
