@@ -118,6 +118,9 @@ def read_finished(body: Mapping[str, Any]) -> Told:
     if raw is not None and raw[0] == "pending":
         # The job waits again, so what ended is the run before: as if it had been cancelled.
         raw = ("cancelled", "requeued")
+    if raw == ("failed", None):
+        # The scheduler does not say why; how it exited does.
+        raw = ("failed", _reason_of_exit(facts.get("exit_code"), facts.get("signal")))
     if raw is not None and raw[0] in ENDS:
         facts["state"], facts["state_reason"] = raw
         return Told("finished", values, facts, rank, rank)
@@ -125,6 +128,12 @@ def read_finished(body: Mapping[str, Any]) -> Told:
     if facts.get("state_reason") is not None:
         return Told("finished", values, facts, rank, rank)
     return Told("finished", values, facts, rank, INFERRED_RANK)
+
+
+def _reason_of_exit(exit_code: int | None, signal: int | None) -> str | None:
+    if signal:
+        return "signal"
+    return "exit_code" if exit_code else None
 
 
 def _raw_state(value: str | None) -> tuple[str, str | None] | None:

@@ -67,7 +67,7 @@ async def test_the_manual_check(hooks: Hooks, service_url: str, address: str) ->
     ("case", "state", "reason"),
     [
         ("end-success", "completed", None),
-        ("end-exit3", "failed", None),
+        ("end-exit3", "failed", "exit_code"),
         ("end-oom", "failed", "out_of_memory"),
         ("end-cancelled", "cancelled", None),
         ("end-timeout", "failed", "timeout"),

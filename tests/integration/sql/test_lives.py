@@ -102,7 +102,7 @@ def check_truth(life: Life, rows: Rows) -> None:
         assert set(row["nodes"]) == set(NODES)
         expected = {
             "completed": ("completed", None),
-            "failed": ("failed", None),
+            "failed": ("failed", "exit_code"),
             "cancelled": ("cancelled", None),
             "timeout": ("failed", "timeout"),
             "requeued": ("cancelled", "requeued"),

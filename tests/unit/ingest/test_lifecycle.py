@@ -232,3 +232,18 @@ def test_what_a_job_holds_of_its_nodes() -> None:
     for value in (*wrong, [{"node": "n1", "gpus": [1]}]):
         with pytest.raises(ValidationError):
             read_started(STARTED | {"nodes_alloc": value})
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "signal", "reason"),
+    [(3, 0, "exit_code"), (0, 11, "signal"), (139, 11, "signal"), (0, 0, None), (None, None, None)],
+)
+def test_why_a_job_failed_is_read_from_its_exit(
+    exit_code: int | None, signal: int | None, reason: str | None
+) -> None:
+    exit_ = {"exit_code": exit_code, "signal": signal}
+    told = read_finished(FINISHED | {"raw_state": "FAILED"} | exit_)
+    assert (told.facts["state"], told.facts["state_reason"]) == ("failed", reason)
+    # What the scheduler says itself stays.
+    told = read_finished(FINISHED | {"raw_state": "TIMEOUT"} | exit_)
+    assert told.facts["state_reason"] == "timeout"
