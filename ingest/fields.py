@@ -197,9 +197,10 @@ def _allocation(value: Any) -> dict[str, Any]:
         if value.get(name) is not None:
             read[name] = kind(value[name])
     gpus = value.get("gpus")
-    # A count names none of them.
-    if gpus is not None and not (type(gpus) is int and gpus >= 0):
+    if isinstance(gpus, list):
         read["gpus"] = _texts(gpus)
+    elif gpus is not None:
+        _count(gpus)  # which names none of them
     return read
 
 
@@ -268,10 +269,11 @@ _KINDS = {
                 "required": ["node"],
                 "properties": {
                     "node": {**_string(MAX_NAME), "minLength": 1},
-                    "cpus": _between(0, 1e15, "number"),
-                    "memory_bytes": _between(0, 1e15, "number"),
+                    "cpus": {"anyOf": [_between(0, 1e15, "number"), {"type": "null"}]},
+                    "memory_bytes": {"anyOf": [_between(0, 1e15, "number"), {"type": "null"}]},
                     "gpus": {
                         "anyOf": [
+                            {"type": "null"},
                             _between(0, 2**31 - 1),
                             {"type": "array", "items": _string(MAX_NAME), "maxItems": MAX_ITEMS},
                         ]
