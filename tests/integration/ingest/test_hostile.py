@@ -74,6 +74,15 @@ async def feed(sender: Sender, seed: int) -> Counter[int]:
     return Counter(answer.status for answer in answers)
 
 
+async def settled(memory: Memory) -> int:
+    """MiB held when the last answers are out: the least of some readings."""
+    readings = []
+    for _ in range(5):
+        await asyncio.sleep(0.1)
+        readings.append(memory.now())
+    return min(readings)
+
+
 @pytest.mark.parametrize(
     "rounds", [2, pytest.param(15, marks=[pytest.mark.long, pytest.mark.timeout(900)])]
 )
@@ -92,9 +101,9 @@ async def test_memory_stays_flat_and_the_service_up(
             statuses = await feed(sender, seed)
             assert statuses[400] > 100
             assert memory.peak() < PEAK_MIB
-            assert memory.now() < warm + FLAT_MIB
+            assert await settled(memory) < warm + FLAT_MIB
         await send_good(sender, 20)
-        assert memory.now() < warm + FLAT_MIB
+        assert await settled(memory) < warm + FLAT_MIB
     assert process.popen.poll() is None
     assert await stored.value("select count(*) from tsobs_store.job_sample") <= 3 * 200 * rounds
     assert await stored.value("select count(*) from tsobs_store.node where name like 'n%'") == 20
