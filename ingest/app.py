@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from prometheus_client import CollectorRegistry
 
 from ingest.body import ByteBudget
+from ingest.eventmetrics import EventMetrics
 from ingest.events import EventsHandler
 from ingest.eventwriter import EventWriter
 from ingest.jobs_api import ClientJobsHandler
@@ -28,8 +29,7 @@ __all__ = ["open_ingest"]
 # Temporary tables of each connection that totals pass through.
 STAGING = ("create_job_node_add", "create_job_gpu_add", "create_gpu_add", "create_node_add")
 # A flush joins a few rows with large tables by key. The planner knows nothing of a temporary
-# table's size and
-# would read the large one whole.
+# table's size and would read the large one whole.
 PLANNER = {"enable_hashjoin": "off", "enable_mergejoin": "off"}
 # One commits while the next group runs; more would wait for the same CPUs.
 EVENT_WRITERS = 2
@@ -62,7 +62,7 @@ async def open_ingest(settings: Settings, registry: CollectorRegistry) -> AsyncI
             queue_bytes=settings.ingest_queue_bytes,
             writers=settings.ingest_connections,
         )
-        events = EventWriter(database, writers=EVENT_WRITERS)
+        events = EventWriter(database, EventMetrics(registry), writers=EVENT_WRITERS)
         running = asyncio.create_task(writer.run(), name="ingest-writer")
         committing = asyncio.create_task(events.run(), name="event-writer")
         try:
@@ -83,10 +83,8 @@ def _handlers(
 ) -> Handlers:
     budget = ByteBudget(BODIES_AT_ONCE * settings.max_body_bytes)
     samples = SamplesHandler(writer, metrics, budget=budget, max_body_bytes=settings.max_body_bytes)
-    events = EventsHandler(
-        committer, cluster=settings.cluster, budget=budget, max_body_bytes=settings.max_body_bytes
-    )
     reader = ObjectReader(budget, settings.max_body_bytes)
+    events = EventsHandler(committer, reader, cluster=settings.cluster)
     jobs = ClientJobsHandler(database, reader, cluster=settings.cluster)
     return {
         ("POST", "/v1/samples"): samples,

@@ -11,7 +11,7 @@ from isal import isal_zlib
 
 from tsobs.errors import InvalidRequest, Overloaded, TooLarge, UnsupportedMedia
 
-__all__ = ["ByteBudget", "is_gzip", "taken_body", "unpack", "unpacked"]
+__all__ = ["INLINE_BYTES", "ByteBudget", "is_gzip", "taken_body", "unpack", "unpacked"]
 
 # Past this, unpacking and parsing go to a thread: the loop must answer others meanwhile.
 INLINE_BYTES = 512 << 10

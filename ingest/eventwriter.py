@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from functools import partial
+from typing import NamedTuple
 
+from ingest.eventmetrics import EventMetrics
 from ingest.observation import Observation, columns_of, order_of
+from ingest.quarrel import retried
 from tsobs.db import Database, Record
 from tsobs.errors import Overloaded, TsobsError
 
@@ -20,8 +24,6 @@ log = logging.getLogger(__name__)
 GROUP = 64
 # Held in memory at the most; each waits for its answer, so this bounds requests, too.
 QUEUE = 4_096
-# How often a group that met a deadlock is tried.
-TRIES = 3
 
 
 class _Waiting(NamedTuple):
@@ -33,8 +35,9 @@ class EventWriter:
     """A bounded queue of observations and the tasks that commit it. `run` until `stop`, which
     drains."""
 
-    def __init__(self, database: Database, *, writers: int) -> None:
+    def __init__(self, database: Database, metrics: EventMetrics, *, writers: int) -> None:
         self._database = database
+        self._metrics = metrics
         self._writers = writers
         self._queue: deque[_Waiting] = deque()
         self._arrived = asyncio.Condition()
@@ -44,9 +47,11 @@ class EventWriter:
         """Commits one and returns created, updated or skipped; raises Overloaded when too many
         wait."""
         if self._stopping or len(self._queue) >= QUEUE:
+            self._metrics.overloads.inc()
             raise Overloaded("too many events wait", retry_after_s=2)
         outcome: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._queue.append(_Waiting(observation, outcome))
+        self._metrics.queue.set(len(self._queue))
         async with self._arrived:
             self._arrived.notify()
         return await outcome
@@ -76,6 +81,7 @@ class EventWriter:
             await self._arrived.wait_for(lambda: self._queue or self._stopping)
             count = min(GROUP, len(self._queue))
             group = [self._queue.popleft() for _ in range(count)]
+            self._metrics.queue.set(len(self._queue))
         return sorted(group, key=lambda waiting: order_of(waiting.observation))
 
     async def _write(self, group: Sequence[_Waiting]) -> None:
@@ -83,6 +89,7 @@ class EventWriter:
         try:
             await self._commit(group)
         except Overloaded as error:
+            self._metrics.failures.inc()
             _fail(group, error)
         except TsobsError as error:
             if len(group) == 1:
@@ -94,20 +101,14 @@ class EventWriter:
 
     async def _commit(self, group: Sequence[_Waiting]) -> None:
         columns = columns_of(waiting.observation for waiting in group)
-        rows = await self._observe(columns)
+        started = time.monotonic()
+        rows: list[Record] = await retried(partial(self._database.fetch, "observe_jobs", *columns))
+        self._metrics.commit_seconds.observe(time.monotonic() - started)
+        self._metrics.group.observe(len(group))
         for waiting, row in zip(group, rows, strict=True):
+            self._metrics.events.labels(row["outcome"]).inc()
             if not waiting.outcome.done():
                 waiting.outcome.set_result(row["outcome"])
-
-    async def _observe(self, columns: Sequence[Sequence[Any]]) -> list[Record]:
-        for left in reversed(range(TRIES)):
-            try:
-                return await self._database.fetch("observe_jobs", *columns)
-            except Overloaded as error:
-                # A deadlock or a serialization failure passes when tried again at once.
-                if not left or not str(error.details.get("sqlstate", "")).startswith("40"):
-                    raise
-        raise AssertionError("unreachable")
 
 
 def _fail(group: Sequence[_Waiting], error: Exception) -> None:

@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 from ingest.batch import Batch, parse_batch
 from ingest.body import unpacked
+from ingest.bounds import check_cluster, check_node
 from ingest.columnjson import parse_columns
-from tsobs.errors import Forbidden, InvalidRequest, TooLarge
+from tsobs.errors import InvalidRequest, TooLarge
 from tsobs.viewer import Viewer
 
 __all__ = ["Opener", "Parcel"]
@@ -46,7 +47,8 @@ class Opener:
         write it."""
         text = self._text(parcel)
         batch = parse_batch(parse_columns(text), text)
-        self._check_bounds(parcel.viewer, batch)
+        check_node(parcel.viewer, batch.node.name, "node.name")
+        check_cluster(parcel.viewer, batch.cluster or self._cluster)
         return batch
 
     def _text(self, parcel: Parcel) -> bytes:
@@ -62,19 +64,3 @@ class Opener:
                 field="body",
                 rule="one gzip member",
             ) from error
-
-    def _check_bounds(self, viewer: Viewer, batch: Batch) -> None:
-        """A token bound to a node or a cluster writes for that one alone."""
-        if viewer.node is not None and viewer.node != batch.node.name:
-            raise Forbidden(
-                f"this token writes for node {viewer.node} only",
-                field="node.name",
-                rule=f"must be {viewer.node}",
-            )
-        cluster = batch.cluster or self._cluster
-        if viewer.cluster is not None and viewer.cluster != cluster:
-            raise Forbidden(
-                f"this token writes for cluster {viewer.cluster} only",
-                field="cluster",
-                rule=f"must be {viewer.cluster}",
-            )

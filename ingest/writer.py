@@ -8,12 +8,15 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from functools import partial
+from typing import NamedTuple
 
 from ingest.batch import Batch
+from ingest.body import INLINE_BYTES
 from ingest.flush import Moved, Outcome, Prepared, prepare, store
 from ingest.names import Ids, Names
 from ingest.parcel import Parcel
+from ingest.quarrel import TRIES, is_quarrel, retried
 from ingest.rows import Window
 from ingest.selfmetrics import IngestMetrics
 from tsobs.db import Database
@@ -27,16 +30,12 @@ log = logging.getLogger(__name__)
 GROUP_ROWS = 10_000
 # What so many rows with all columns are as text.
 GROUP_BYTES = 3 << 20
-# Past this a parcel is opened in a thread, and past this many bytes of small ones the loop sees to
-# others first.
-INLINE_BYTES = 512 << 10
+# After opening so much the loop sees to others first.
 PAUSE_BYTES = 128 << 10
 # So few rows are made ready in some milliseconds, and handing them to a thread costs as much again.
 INLINE_ROWS = 1_000
 # How long a batch waits when the one before it had no company.
 LONE_S = 0.005
-# How often a flush that met a deadlock is tried.
-TRIES = 3
 # How often the retention setting is read again.
 RETENTION_TTL_S = 60.0
 
@@ -212,7 +211,7 @@ class Writer:
                 ids.append(await self._names.resolve(opened.batch))
                 known.append(opened)
             except Overloaded as error:
-                if _is_passing_quarrel(error):
+                if is_quarrel(error):
                     _fail([opened], error)
                     continue
                 # The database is away for all of them: none waits for its own time-out.
@@ -262,7 +261,7 @@ class Writer:
         for _ in range(TRIES):
             prepared = await self._prepare(batches, ids, window)
             try:
-                return await self._try_store(prepared)
+                return await retried(partial(store, self._database, prepared))
             except Moved as moved:
                 for batch, one in zip(batches, ids, strict=True):
                     self._names.forget(batch, one, moved.job_keys)
@@ -276,25 +275,11 @@ class Writer:
             return prepare(batches, ids, window)
         return await asyncio.to_thread(prepare, batches, ids, window)
 
-    async def _try_store(self, prepared: Any) -> list[Outcome]:
-        for left in reversed(range(TRIES)):
-            try:
-                return await store(self._database, prepared)
-            except Overloaded as error:
-                if not left or not _is_passing_quarrel(error):
-                    raise
-        raise AssertionError("unreachable")
-
     async def _retention(self) -> float:
         if time.monotonic() - self._retention_read_at > RETENTION_TTL_S:
             self._retention_s = await self._database.fetchval("retention_seconds")
             self._retention_read_at = time.monotonic()
         return self._retention_s
-
-
-def _is_passing_quarrel(error: Overloaded) -> bool:
-    """A deadlock or a serialization failure: passes when tried again at once."""
-    return str(error.details.get("sqlstate", "")).startswith("40")
 
 
 def _note_unexpected(error: Exception) -> None:

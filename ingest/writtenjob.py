@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from ingest.bounds import check_cluster
 from tsobs.db import Connection
 from tsobs.errors import Forbidden, NotFound
 from tsobs.jobs.findjob import find_job
@@ -20,12 +21,7 @@ TERMINAL = "Job is in terminal state and cannot be updated"
 def check_writer(viewer: Viewer, cluster: str) -> None:
     """Raises Forbidden for a job that is not within the bounds of the writer's token; a token that
     is bound to a user only reads."""
-    if viewer.cluster is not None and viewer.cluster != cluster:
-        raise Forbidden(
-            f"this token writes for cluster {viewer.cluster} only",
-            field="cluster",
-            rule=f"must be {viewer.cluster}",
-        )
+    check_cluster(viewer, cluster)
     _check_node(viewer)
 
 

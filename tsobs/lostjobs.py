@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 
 from prometheus_client import CollectorRegistry, Counter
 
 from tsobs.db import Database, open_database
-from tsobs.errors import TsobsError
+from tsobs.periodic import keep_doing
 
 __all__ = ["LostJobs", "lose_jobs_once"]
 
@@ -41,15 +40,10 @@ class LostJobs:
 
     async def keep_looking(self, url: str, every_s: float) -> None:
         """Looks every `every_s` seconds until cancelled; a failure is logged and tried again."""
-        while True:
-            try:
-                if lost := await lose_jobs_once(url):
-                    self._lost.inc(lost)
-                    _log.info("%d jobs are no longer seen, and end as lost", lost)
-            except TsobsError as error:
-                _log.warning("no look for lost jobs, again in %g s: %s", every_s, error)
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                # The driver answers a cancellation now and then with its result.
-                raise asyncio.CancelledError
-            await asyncio.sleep(every_s)
+
+        async def look() -> None:
+            if lost := await lose_jobs_once(url):
+                self._lost.inc(lost)
+                _log.info("%d jobs are no longer seen, and end as lost", lost)
+
+        await keep_doing("the look for lost jobs", look, every_s)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 
 from tsobs.db import connect, open_database, translated
 from tsobs.errors import SetupError, TsobsError
+from tsobs.periodic import keep_doing
 from tsobs.sqlfiles import query
 
 __all__ = ["keep_maintaining", "maintain_once", "set_retention"]
@@ -55,14 +55,9 @@ async def set_retention(url: str, days: float) -> None:
 
 async def keep_maintaining(url: str, every_s: float) -> None:
     """Maintains every `every_s` seconds until cancelled; a failure is logged and tried again."""
-    while True:
-        try:
-            if dropped := await maintain_once(url):
-                _log.info("dropped %d chunks of samples past their retention", dropped)
-        except TsobsError as error:
-            _log.warning("maintenance failed, again in %g s: %s", every_s, error)
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            # The driver answers a cancellation now and then with a time-out, or with its result.
-            raise asyncio.CancelledError
-        await asyncio.sleep(every_s)
+
+    async def maintain() -> None:
+        if dropped := await maintain_once(url):
+            _log.info("dropped %d chunks of samples past their retention", dropped)
+
+    await keep_doing("maintenance", maintain, every_s)

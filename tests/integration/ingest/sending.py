@@ -83,11 +83,13 @@ class Sender:
             check_answer(method, path, found.status, found.body)
         return found
 
-    async def post_until_taken(self, body: Any, pause_s: float = 0.01) -> Answer:
+    async def post_until_taken(
+        self, body: Any, pause_s: float = 0.01, path: str = "/v1/samples"
+    ) -> Answer:
         """As an agent: again and again, whatever goes wrong on the way, until it is answered."""
         while True:
             try:
-                answer = await self.post(body)
+                answer = await self.post(body, path)
             except (aiohttp.ClientError, TimeoutError):
                 answer = None
             if answer is not None and answer.status != 503:

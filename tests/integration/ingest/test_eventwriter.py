@@ -9,8 +9,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 import ingest.eventwriter
+from ingest.eventmetrics import EventMetrics
 from ingest.eventwriter import EventWriter
 from ingest.observation import Observation
 from tsobs.db import Database, open_database
@@ -22,7 +24,7 @@ AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 @asynccontextmanager
 async def writing(url: str, writers: int = 2) -> AsyncIterator[tuple[EventWriter, Database]]:
     async with open_database(url, role="tsobs_ingest", size=writers) as database:
-        writer = EventWriter(database, writers=writers)
+        writer = EventWriter(database, EventMetrics(CollectorRegistry()), writers=writers)
         running = asyncio.create_task(writer.run())
         try:
             yield writer, database

@@ -15,8 +15,9 @@ from prometheus_client import CollectorRegistry
 from ingest.flush import Outcome
 from ingest.names import Names
 from ingest.parcel import Opener, Parcel
+from ingest.quarrel import TRIES
 from ingest.selfmetrics import IngestMetrics
-from ingest.writer import GROUP_ROWS, TRIES, Writer
+from ingest.writer import GROUP_ROWS, Writer
 from tests.batches import Agent, row
 from tsobs.db import Database
 from tsobs.errors import InvalidRequest, Overloaded
