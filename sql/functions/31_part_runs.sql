@@ -119,17 +119,21 @@ create or replace function tsobs_store.allocate_nodes(
     p_job_key bigint, p_cluster text, p_rank int, p_nodes jsonb
 ) returns void language plpgsql set search_path = tsobs_store, pg_temp as $$
 begin
+    -- Each node is looked up by its name alone: a join goes through all of them while the table has no statistics.
     insert into node (cluster, name)
     select distinct p_cluster, a ->> 'node' from jsonb_array_elements(p_nodes) as u (a)
-    where not exists (select from node where cluster = p_cluster and name = a ->> 'node')
+    where (select node_id from node where cluster = p_cluster and name = a ->> 'node') is null
     order by 2
     on conflict do nothing;
     insert into job_node as t (job_key, node_id, allocated_cpus, allocated_memory_bytes, gpu_devices, allocated_rank)
-    select p_job_key, n.node_id, max(a.cpus), max(a.memory_bytes)::bigint, max(a.gpus), p_rank
-    from jsonb_to_recordset(p_nodes) as a (node text, cpus double precision, memory_bytes double precision, gpus text[])
-    join node n on n.cluster = p_cluster and n.name = a.node
-    group by n.node_id
-    order by n.node_id
+    select p_job_key, a.node_id, max(a.cpus), max(a.memory_bytes)::bigint, max(a.gpus), p_rank
+    from (
+        select (select n.node_id from node n where n.cluster = p_cluster and n.name = told.node), told.*
+        from jsonb_to_recordset(p_nodes)
+            as told (node text, cpus double precision, memory_bytes double precision, gpus text[])
+    ) as a
+    group by a.node_id
+    order by a.node_id
     on conflict (job_key, node_id) do update set
         allocated_cpus = case when excluded.allocated_rank > coalesce(t.allocated_rank, 0)
             then coalesce(excluded.allocated_cpus, t.allocated_cpus)

@@ -1,6 +1,6 @@
 -- What REST clients do to jobs; a client speaks with the rank of a controller (4).
 
--- Makes the run that a client announces, under the lock that resolve_job takes for its id. Null when there is
+-- Makes the run that a client announces, under the lock that observe_job takes for its id. Null when there is
 -- one that is not deleted: with this restart_count, or with one that is not known. A deleted job's id is free: the new
 -- run gets the next number, and what is told of times before it began still goes to the deleted one.
 create or replace function tsobs_store.create_job(
@@ -10,7 +10,7 @@ create or replace function tsobs_store.create_job(
 declare
     made_key bigint;
 begin
-    perform pg_advisory_xact_lock(hashtextextended(concat_ws(E'\x01', p_cluster, p_scheduler, p_job_id), 0));
+    perform lock_job_id(p_cluster, p_scheduler, p_job_id);
     if exists (
         select from job
         where cluster = p_cluster and scheduler = p_scheduler and job_id = p_job_id and deleted_at is null
