@@ -1,7 +1,7 @@
 """Runs a tier of tests: `python -m tests.tier first|long|community [pytest arguments]`.
 
 first      lint, then everything but the long tests; what CI runs
-long       lint, then every test, with the figures as the issues state them
+long       lint, then every test, with the figures as the issues state them; benchmarks last, alone
 community  the suite on a Community server (~/.config/tsobs/test.toml); writes the record
 """
 
@@ -27,7 +27,7 @@ LINT = (
 # Two processes: a laptop and the CI machine have two cores. By -m, so that the plugin is found.
 PYTEST = ("python", "-m", "pytest", "-p", "tests.tier_report", "--durations", "10")
 PARALLEL = ("-n", "2", "--dist", "worksteal")
-MARKS = {"first": "not long and not community", "long": "", "community": "not long"}
+MARKS = {"first": "not long and not community", "long": "not alone", "community": "not long"}
 
 
 def main(argv: Sequence[str]) -> int:
@@ -42,6 +42,9 @@ def main(argv: Sequence[str]) -> int:
         if status := _run(command):
             return status
     status = _pytest(tier, extra)
+    if tier == "long" and not extra:
+        # What measures has the machine to itself, and its figures are shown.
+        status = _run((*PYTEST, "-m", "alone", "--capture=no")) or status
     community_record.warn(sys.stderr)
     return status
 
@@ -58,8 +61,7 @@ def _run(command: Sequence[str], **variables: str) -> int:
 
 
 def _pytest(tier: str, extra: Sequence[str], **variables: str) -> int:
-    marks = ("-m", MARKS[tier]) if MARKS[tier] else ()
-    return _run((*PYTEST, *PARALLEL, *marks, *extra), **variables)
+    return _run((*PYTEST, *PARALLEL, "-m", MARKS[tier], *extra), **variables)
 
 
 def _community(extra: Sequence[str]) -> int:

@@ -9,12 +9,12 @@ import sys
 import pytest
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize(
     "arguments",
     [
         ["--rounds", "1", "--stored", "2000", "--jobs", "50"],
-        pytest.param([], marks=pytest.mark.long),
+        pytest.param([], marks=[pytest.mark.long, pytest.mark.alone]),
     ],
     ids=["short", "full"],
 )

@@ -10,12 +10,12 @@ import sys
 import pytest
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize(
     "arguments",
     [
         ["--rounds", "1", "--batches", "1", "--seconds", "1"],
-        pytest.param([], marks=pytest.mark.long),
+        pytest.param([], marks=[pytest.mark.long, pytest.mark.alone]),
     ],
     ids=["short", "full"],
 )
