@@ -30,6 +30,8 @@ Handlers = Mapping[tuple[str, str], Handler]
 
 # The id that a caller gave its request, or the one made for it; kept with what the request changes.
 CORRELATION = web.RequestKey("correlation", str)
+# What the log and the metrics say of a request whose client did not wait for the answer.
+CLIENT_GONE = 499
 _CORRELATION_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 
 _log = logging.getLogger(__name__)
@@ -133,7 +135,7 @@ def _observe(metrics: HttpMetrics, settings: Settings) -> Middleware:
         request[CORRELATION] = given if _CORRELATION_ID.fullmatch(given) else secrets.token_hex(16)
         token = CORRELATION_ID.set(request[CORRELATION])
         started = time.perf_counter()
-        status = 499  # nobody is left to answer: the client went away, or the service stops
+        status = CLIENT_GONE  # or the service stops: nobody is left to answer
         try:
             with metrics.in_flight.track_inprogress():
                 response = await _answer(request, handler, settings)
@@ -169,6 +171,11 @@ async def _answer(
         return await _in_time(request, handler, settings.request_timeout_s)
     except (TsobsError, web.HTTPException, web.RequestPayloadError) as error:
         return _answer_error(request, error)
+    except ConnectionResetError as error:
+        if request.transport is not None and not request.transport.is_closing():
+            return _answer_error(request, error)
+        _log.info("%s %s broke off: the client went away", request.method, request.path)
+        return web.Response(status=CLIENT_GONE)
     except Exception as error:
         if request.writer.output_size > 0:
             raise  # half an answer is out already: only cutting the connection tells the client

@@ -204,6 +204,31 @@ async def test_a_body_that_trickles_runs_out_of_time(database_url: str) -> None:
     assert b'"request_timeout"' in answer
 
 
+async def test_a_client_that_goes_away_in_the_middle_leaves_a_line(
+    database_url: str, session: aiohttp.ClientSession, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "tsobs.web")
+    head = b"POST /v1/samples HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\nabc"
+    async with service(database_url, registry=make_registry(1)) as url:
+        host, _, port = url.removeprefix("http://").partition(":")
+        _, writer = await asyncio.open_connection(host, int(port))
+        writer.write(head)
+        await writer.drain()
+        await asyncio.sleep(0.2)
+        writer.close()
+        gone = 'route="/v1/samples",status="499"'
+        for _ in range(100):
+            async with session.get(f"{url}/metrics/service") as answer:
+                if gone in await answer.text():
+                    break
+            await asyncio.sleep(0.05)
+        else:
+            pytest.fail("the request is not counted")
+    [record] = [r for r in caplog.records if "went away" in r.getMessage()]
+    assert (record.levelname, record.exc_info) == ("INFO", None)
+    assert not [r for r in caplog.records if r.levelname == "ERROR"]
+
+
 async def test_headers_that_trickle_run_out_of_time(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
