@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -32,6 +33,12 @@ _MAY_BLOCK = (
     # /proc is memory
     ("prometheus_client/process_collector.py", {"collect"}),
 )
+
+
+def pytest_configure() -> None:
+    """A shell starts a background job with these ignored, and its children inherit that."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True)

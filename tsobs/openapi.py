@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from tsobs import __version__
 from tsobs.errors import SetupError
+from tsobs.jobs.jobref import MAX_LENGTH
 from tsobs.routes import Route, Scope
 
 __all__ = ["Answer", "Operation", "Schema", "document", "object_schema", "ref"]
@@ -77,7 +78,7 @@ _PATH_ID: Schema = {
     "schema": {
         "type": "string",
         "minLength": 1,
-        "maxLength": 255,
+        "maxLength": MAX_LENGTH,
         "pattern": r"^[^\u0000-\u001f\u007f]+$",
     },
 }

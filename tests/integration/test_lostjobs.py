@@ -57,6 +57,6 @@ async def test_it_is_done_again_and_again_and_counted(
 async def test_a_database_that_is_away_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:
     url = "postgresql://nobody@127.0.0.1:1/none"
     looking = asyncio.create_task(LostJobs(CollectorRegistry()).keep_looking(url, 0.01))
-    await until(lambda: caplog.text.count("no look for lost jobs, again in 0.01 s") >= 2)
+    await until(lambda: caplog.text.count("the look for lost jobs failed, again in 0.01 s") >= 2)
     looking.cancel()
     await asyncio.wait([looking])

@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 from tsobs.errors import InvalidRequest
 
-__all__ = ["JobRef", "exact_id", "parse_job_id"]
+__all__ = ["MAX_LENGTH", "JobRef", "exact_id", "parse_job_id"]
 
-MAX_LENGTH = 255
+# The longest exact id: a cluster of 64 characters, a scheduler's id of 255, and both counts.
+MAX_LENGTH = 64 + len(":") + 255 + len(".r2147483647.2147483647")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _MAX_COUNT = 2**31 - 1
 

@@ -9,6 +9,7 @@ import pytest
 
 from tests.integration.query.conftest import Asker
 from tests.integration.query.site import Site
+from tsobs.jobs.jobref import MAX_LENGTH
 
 
 async def found(ask: Asker, job_id: str) -> int:
@@ -107,7 +108,7 @@ async def test_a_cluster_that_the_viewer_may_not_see_is_no_conflict(
     assert await found(await ask_as(cluster="alpha"), "9") == key
 
 
-@pytest.mark.parametrize("job_id", ["a%00b", "x" * 256, "%0A"])
+@pytest.mark.parametrize("job_id", ["a%00b", "x" * (MAX_LENGTH + 1), "%0A"])
 async def test_what_no_job_is_called(ask: Asker, job_id: str) -> None:
     answer = await ask(f"/v1/jobs/{job_id}")
     assert answer.status == 400

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tsobs.errors import InvalidRequest
-from tsobs.jobs.jobref import JobRef, exact_id, parse_job_id
+from tsobs.jobs.jobref import MAX_LENGTH, JobRef, exact_id, parse_job_id
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_parse(text: str, ref: JobRef) -> None:
     assert parse_job_id(text) == ref
 
 
-@pytest.mark.parametrize("text", ["", "x" * 256, "1\x002", "1\n", "a:1.r9999999999"])
+@pytest.mark.parametrize("text", ["", "x" * (MAX_LENGTH + 1), "1\x002", "1\n", "a:1.r9999999999"])
 def test_what_no_job_is_called_is_refused(text: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
         parse_job_id(text)
@@ -51,6 +51,12 @@ def test_what_no_job_is_called_is_refused(text: str) -> None:
 
 NAMES = st.from_regex(r"[A-Za-z0-9_.+-]{1,40}", fullmatch=True)
 COUNTS = st.integers(0, 2**31 - 1)
+
+
+def test_the_longest_of_all_can_be_written() -> None:
+    longest = exact_id("c" * 64, "j" * 255, 2**31 - 1, 2**31 - 1)
+    assert len(longest) == MAX_LENGTH
+    assert parse_job_id(longest).job_id == "j" * 255
 
 
 @given(NAMES, NAMES, COUNTS, COUNTS)
