@@ -95,16 +95,18 @@ create or replace function tsobs_store.fold_job(
     p_held tsobs_store.job, p_at timestamptz, p_rank int, p_state_rank int, p_facts jsonb
 ) returns tsobs_store.job language plpgsql stable set search_path = tsobs_store, pg_temp as $$
 declare
-    was constant jsonb := to_jsonb(p_held);
+    was jsonb;
     fields jsonb;
+    even jsonb;
     field_ranks jsonb;
     told_at timestamptz;
     merged job;
 begin
     select
-        jsonb_object_agg(field, case when told_rank > held_rank then told else agree(field, was -> field, told) end),
+        jsonb_object_agg(field, told),
+        jsonb_object_agg(field, told) filter (where told_rank = held_rank),
         jsonb_object_agg(field, told_rank)
-    into fields, field_ranks
+    into fields, even, field_ranks
     from (
         select
             key as field, value as told, coalesce((p_held.ranks ->> key)::int, 0) as held_rank,
@@ -114,6 +116,11 @@ begin
         where value <> 'null' and key not in ('state', 'state_reason', 'raw_state', 'state_at', 'nodes_alloc')
     ) as fact
     where told_rank >= held_rank;
+    -- Rarely so, and a whole row as JSON is dear.
+    if even is not null then
+        was := to_jsonb(p_held);
+        fields := fields || (select jsonb_object_agg(key, agree(key, was -> key, value)) from jsonb_each(even));
+    end if;
 
     merged := case when fields is null then p_held else jsonb_populate_record(p_held, fields) end;
     merged.ranks := p_held.ranks || coalesce(field_ranks, '{}');
