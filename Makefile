@@ -2,18 +2,24 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.ready
+READY := $(VENV)/.ready
+STAMP := $(VENV)/.kernel
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long test-community lint bench bench-events bench-samples lock clean
+.PHONY: help setup demo test test-long test-community lint bench bench-events bench-samples bench-remote-write lock clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
 
 setup: $(STAMP) ## the virtual environment with everything in it
 
+# The decode kernel, where a compiler is: again whenever its source changed.
+$(STAMP): $(READY) ingest/remotewrite/kernel.c hatch_build.py
+	@$(BIN)/python hatch_build.py
+	@touch $@
+
 # --without-pip: a minimal Debian has pip but not ensurepip.
-$(STAMP): pyproject.toml requirements-dev.txt
+$(READY): pyproject.toml requirements-dev.txt
 	@echo "setting up $(VENV) (once; about a minute)"
 	@$(PYTHON) -m venv --without-pip --clear $(VENV)
 	@$(PYTHON) -m pip --python $(BIN)/python install --quiet --no-input --disable-pip-version-check --root-user-action=ignore -r requirements-dev.txt
@@ -38,7 +44,7 @@ lint: $(STAMP) ## ruff, mypy --strict, import contracts
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 
-bench: bench-samples bench-events ## every benchmark
+bench: bench-samples bench-events bench-remote-write ## every benchmark
 
 bench-samples: $(STAMP) ## rows/s through POST /v1/samples beside raw binary COPY
 	@$(BIN)/python -m tests.bench.samples $(BENCH_ARGS)
@@ -46,8 +52,11 @@ bench-samples: $(STAMP) ## rows/s through POST /v1/samples beside raw binary COP
 bench-events: $(STAMP) ## events/s through POST /v1/events with a million jobs in the store
 	@$(BIN)/python -m tests.bench.events $(BENCH_ARGS)
 
+bench-remote-write: $(STAMP) ## remote-write beside VictoriaMetrics, Prometheus and raw COPY (half an hour)
+	@$(BIN)/python -m tests.bench.remotewrite $(BENCH_ARGS)
+
 lock: ## write requirements-dev.txt anew from pyproject.toml's ranges
 	@$(PYTHON) -m tests.lock
 
 clean: ## remove what setup and the tools left here
-	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist ingest/remotewrite/_kernel.abi3.so

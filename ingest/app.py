@@ -16,6 +16,7 @@ from ingest.jobs_api import ClientJobsHandler
 from ingest.names import Names
 from ingest.parcel import Opener
 from ingest.payload import ObjectReader
+from ingest.remotewrite.app import open_remote_write
 from ingest.reported import ReportedHandler
 from ingest.samples import SamplesHandler
 from ingest.selfmetrics import IngestMetrics
@@ -66,7 +67,9 @@ async def open_ingest(settings: Settings, registry: CollectorRegistry) -> AsyncI
         running = asyncio.create_task(writer.run(), name="ingest-writer")
         committing = asyncio.create_task(events.run(), name="event-writer")
         try:
-            yield _handlers(settings, database, writer, events, metrics)
+            async with open_remote_write(settings, registry) as remote_write:
+                handlers = _handlers(settings, database, writer, events, metrics)
+                yield {**handlers, **remote_write}
         finally:
             writer.stop()
             await events.stop()

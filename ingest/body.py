@@ -53,6 +53,11 @@ class Share:
         self.held_bytes += size_bytes
         self._budget.held_bytes += size_bytes
 
+    def shrink(self, size_bytes: int) -> None:
+        """Gives so many bytes back early."""
+        self.held_bytes -= size_bytes
+        self._budget.held_bytes -= size_bytes
+
 
 # A class, for a generator costs more than the reading.
 class taken_body:

@@ -101,6 +101,19 @@ def _json(name: str, help: str) -> Answer:
     return Answer(help, ref(name))
 
 
+_BYTES: Schema = {
+    "type": "string",
+    "contentEncoding": "binary",
+    "description": "snappy's block format of prometheus.WriteRequest, or of "
+    "io.prometheus.write.v2.Request as Content-Type says",
+}
+_REMOTE_WRITE = Operation(
+    "Samples by Prometheus remote-write 1.0 or 2.0",
+    {204: Answer("stored for good, or stored before")},
+    body=_BYTES,
+    body_media="application/x-protobuf",
+)
+
 OPERATIONS = {
     ("POST", "/v1/samples"): Operation(
         "An agent's batch of samples",
@@ -118,6 +131,8 @@ OPERATIONS = {
         {200: _json("JobEventResponse", "what came of it")},
         body=ref("JobFinishedEvent"),
     ),
+    ("POST", "/api/v1/write"): _REMOTE_WRITE,
+    ("POST", "/api/v1/push"): _REMOTE_WRITE,
     ("POST", "/v1/jobs"): Operation(
         "Announces a job that runs",
         {201: _json("Job", "the job")},

@@ -18,6 +18,7 @@ pytest_plugins = [
     "tests.fix_service",
     "tests.fix_process",
     "tests.fix_slurm",
+    "tests.fix_peers",
 ]
 
 # Read by the fixtures and the benchmarks, not by what is tested.

@@ -69,7 +69,8 @@ async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> Non
         while data := await source.read(1 << 16):
             sink.write(data)
             await sink.drain()
-        sink.close()
+    # Also after a reset: the other side would wait for ever.
+    sink.close()
 
 
 @pytest.fixture

@@ -88,6 +88,19 @@ class Connection:
             format="binary",
         )
 
+    async def copy_records(
+        self,
+        table: str,
+        records: Sequence[tuple[Any, ...]],
+        *,
+        columns: Sequence[str],
+        schema: str | None = None,
+    ) -> None:
+        """Sends rows of Python values, which the driver encodes: for few rows of many shapes."""
+        await self._raw.copy_records_to_table(
+            table, records=records, columns=list(columns), schema_name=schema
+        )
+
 
 async def _pieces(data: bytes, size: int = 1 << 20) -> AsyncIterator[bytes]:
     """Cuts a large buffer so that the event loop gets its turn; asyncpg takes bytes for a path."""

@@ -32,6 +32,7 @@ class Operation(NamedTuple):
     answers: Mapping[int, Answer]
     parameters: tuple[Schema, ...] = ()
     body: Schema | None = None
+    body_media: str = "application/json"
     errors: tuple[int, ...] = ()
 
 
@@ -134,7 +135,7 @@ def _operation(route: Route, operation: Operation) -> dict[str, Any]:
         "responses": dict(sorted(answers.items())),
     }
     if operation.body is not None:
-        content = {"application/json": {"schema": operation.body}}
+        content = {operation.body_media: {"schema": operation.body}}
         described["requestBody"] = {"required": True, "content": content}
     public = route.scope is Scope.PUBLIC
     described["description"] = "Needs no token." if public else f"Needs the scope `{route.scope}`."

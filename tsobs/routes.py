@@ -20,12 +20,15 @@ class Scope(StrEnum):
 
 
 class Route(NamedTuple):
-    """One method and path; `roles` are the roles of `tsobs serve` that answer it."""
+    """One method and path; `roles` are the roles of `tsobs serve` that answer it. `is_queue` is
+    where senders drop what a 4xx answers: the handler has limits of its own, and nothing that may
+    pass is told as one."""
 
     method: str
     path: str
     scope: Scope
     roles: frozenset[str]
+    is_queue: bool = False
 
 
 _INGEST = frozenset({"all", "ingest"})
@@ -38,6 +41,8 @@ ROUTES = (
     Route("POST", "/v1/samples", Scope.AGENT, _INGEST),
     Route("POST", "/v1/events/job-started", Scope.EVENTS, _INGEST),
     Route("POST", "/v1/events/job-finished", Scope.EVENTS, _INGEST),
+    Route("POST", "/api/v1/write", Scope.REMOTE_WRITE, _INGEST, is_queue=True),
+    Route("POST", "/api/v1/push", Scope.REMOTE_WRITE, _INGEST, is_queue=True),
     Route("GET", "/metrics", Scope.READ, _QUERY),
     Route("GET", "/metrics/service", Scope.READ, _EVERY),
     Route("GET", "/v1/jobs", Scope.READ, _QUERY),

@@ -64,8 +64,9 @@ async def run(
         url = await prepare_database(settings)
         # One process a service is enough; several services take turns under a lock.
         keeps_retention = worker == 0 and settings.role != "query"
-        if keeps_retention and settings.metrics_retention_days is not None:
-            await set_retention(url, settings.metrics_retention_days)
+        for name in ("metrics_retention_days", "remote_write_retention_days"):
+            if keeps_retention and (days := getattr(settings, name)) is not None:
+                await set_retention(url, days, name)
         registry = make_registry(worker)
         access = await stack.enter_async_context(open_access(settings, loopback=listeners.loopback))
         handlers = dict(health_handlers(access.database, registry))

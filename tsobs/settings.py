@@ -110,6 +110,14 @@ class Settings:
         unit="days",
         aliases=("METRICS_RETENTION_DAYS",),
     )
+    remote_write_retention_days: int | None = _setting(
+        kinds.integer(1, 3650),
+        None,
+        "how long raw samples of remote-write are kept, and how old one may be to be accepted; not "
+        "set: as the database has it, 30 in a new one",
+        unit="days",
+        aliases=("REMOTE_WRITE_RETENTION_DAYS",),
+    )
     migrate: bool = _setting(kinds.switch(), False, "bring the schema up to date before serving")
     role: str = _setting(
         kinds.choice("all", "ingest", "query"), "all", "which part of the service this process is"
@@ -136,10 +144,28 @@ class Settings:
         "are told to try again",
         unit="bytes",
     )
+    remote_write_connections: int = _setting(
+        kinds.integer(1, 100),
+        2,
+        "database connections that write samples of remote-write, per process",
+    )
+    remote_write_cache_series: int = _setting(
+        kinds.integer(1000, 100_000_000),
+        1_000_000,
+        "series whose id is remembered, per process; 100,000 take about 6 MB",
+        unit="series",
+    )
+    remote_write_queue_bytes: int = _setting(
+        kinds.integer(_MIB, 64 * 1024 * _MIB),
+        64 * _MIB,
+        "how much of remote-write may be on its way to the database, as received (packed), per "
+        "process; beyond it senders are told to try again",
+        unit="bytes",
+    )
     max_body_bytes: int = _setting(
         kinds.integer(1024, 1024 * _MIB),
         4 * _MIB,
-        "the largest request body, as sent",
+        "the largest request body, as sent; for remote-write it is that of the protocol",
         unit="bytes",
     )
     max_decoded_bytes: int = _setting(
@@ -188,8 +214,10 @@ def declared() -> tuple[Setting, ...]:
 
 
 _CONFIG_VARIABLE = "TSOBS_CONFIG"
-# Read elsewhere: the folders of the embedded database, the tests and benchmarks.
-_OTHER_VARIABLES = frozenset({_CONFIG_VARIABLE, "TSOBS_CACHE_DIR", "TSOBS_DATA_DIR"})
+# Read elsewhere: the folders of the embedded database, the decoder, the tests and benchmarks.
+_OTHER_VARIABLES = frozenset(
+    {_CONFIG_VARIABLE, "TSOBS_CACHE_DIR", "TSOBS_DATA_DIR", "TSOBS_KERNEL"}
+)
 _OTHER_PREFIXES = ("TSOBS_TEST_", "TSOBS_BENCH_")
 _SERVICE_LINK = re.compile("TSOBS_(SERVICE_|PORT_)")
 _KUBERNETES = "; Kubernetes sets it for a service named tsobs: say enableServiceLinks: false"

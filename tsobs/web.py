@@ -7,7 +7,7 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
 from aiohttp import web
 from aiohttp.typedefs import Handler as NextHandler
@@ -49,9 +49,10 @@ def make_app(
     """An application that answers exactly `routes`, and of those `elsewhere` who answers them; a
     SetupError names what does not match."""
     _check_complete(handlers, routes)
+    queues = frozenset(route.path for route in routes if route.is_queue)
     app = web.Application(
         middlewares=[
-            _observe(metrics, settings),
+            _observe(metrics, settings, queues),
             _preflight(settings.cors_origin),
             access_middleware(access, [*routes, *elsewhere]),
         ],
@@ -126,8 +127,9 @@ def _sign(
     return sign
 
 
-def _observe(metrics: HttpMetrics, settings: Settings) -> Middleware:
-    """Outermost: correlation id, time limit, errors as answers, and the request's metrics."""
+def _observe(metrics: HttpMetrics, settings: Settings, queues: Collection[str]) -> Middleware:
+    """Outermost: correlation id, time limit, errors as answers, and the request's metrics.
+    `queues` are the paths of such routes."""
 
     @web.middleware
     async def observe(request: web.Request, handler: NextHandler) -> web.StreamResponse:
@@ -135,15 +137,15 @@ def _observe(metrics: HttpMetrics, settings: Settings) -> Middleware:
         request[CORRELATION] = given if _CORRELATION_ID.fullmatch(given) else secrets.token_hex(16)
         token = CORRELATION_ID.set(request[CORRELATION])
         started = time.perf_counter()
+        route = _route_name(request)
         status = CLIENT_GONE  # or the service stops: nobody is left to answer
         try:
             with metrics.in_flight.track_inprogress():
-                response = await _answer(request, handler, settings)
+                response = await _answer(request, handler, settings, route in queues)
                 status = response.status
                 return response
         finally:
             duration_s = time.perf_counter() - started
-            route = _route_name(request)
             method = request.method if route != "other" else "other"
             metrics.note(method, route, status, duration_s)
             _log.debug("%s %s %d in %.3f s", request.method, request.path, status, duration_s)
@@ -159,16 +161,16 @@ def _route_name(request: web.Request) -> str:
 
 
 async def _answer(
-    request: web.Request, handler: NextHandler, settings: Settings
+    request: web.Request, handler: NextHandler, settings: Settings, is_queue: bool
 ) -> web.StreamResponse:
     try:
-        if (request.content_length or 0) > settings.max_body_bytes:
+        if not is_queue and (request.content_length or 0) > settings.max_body_bytes:
             raise TooLarge(
                 f"the body has {request.content_length} bytes and {settings.max_body_bytes} "
                 "are allowed",
                 max_body_bytes=settings.max_body_bytes,
             )
-        return await _in_time(request, handler, settings.request_timeout_s)
+        return await _in_time(request, handler, settings.request_timeout_s, is_queue)
     except (TsobsError, web.HTTPException, web.RequestPayloadError) as error:
         return _answer_error(request, error)
     except ConnectionResetError as error:
@@ -183,7 +185,7 @@ async def _answer(
 
 
 async def _in_time(
-    request: web.Request, handler: NextHandler, timeout_s: float
+    request: web.Request, handler: NextHandler, timeout_s: float, is_queue: bool
 ) -> web.StreamResponse:
     limit = asyncio.timeout(timeout_s)
     try:
@@ -192,7 +194,7 @@ async def _in_time(
     except TimeoutError:
         if not limit.expired():
             raise
-        if request.body_exists and not request.content.at_eof():
+        if not is_queue and request.body_exists and not request.content.at_eof():
             raise web.HTTPRequestTimeout from None
         raise Overloaded(f"no answer within {timeout_s:g} s", retry_after_s=5.0) from None
 

@@ -4,17 +4,30 @@
 
 -- What this server can do: one row, read from the server.
 create or replace function tsobs_store.capability(
-    out edition text, out timescaledb_version text, out has_policies boolean
+    out edition text, out timescaledb_version text, out has_policies boolean, out has_direct_compress boolean
 ) language sql stable set search_path = pg_catalog, public, pg_temp as $$
     select
-        case when current_setting('timescaledb.license', true) = 'timescale' then 'community' else 'apache' end,
-        (select extversion from pg_extension where extname = 'timescaledb'),
-        current_setting('timescaledb.license', true) = 'timescale'
+        case when is_community then 'community' else 'apache' end, version, is_community,
+        -- From 2.29: before, columns were not checked and the chunks never put in order again.
+        is_community and string_to_array(split_part(version, '-', 1), '.')::int[] >= array[2, 29]
+    from (
+        select current_setting('timescaledb.license', true) = 'timescale' as is_community, extversion as version
+        from pg_extension where extname = 'timescaledb'
+    ) as server
 $$;
 
-create or replace function tsobs_store.raw_tables() returns setof regclass language sql stable as $$
-    values ('tsobs_store.job_sample'::regclass), ('tsobs_store.gpu_sample'::regclass),
-        ('tsobs_store.node_sample'::regclass), ('tsobs_store.job_reported'::regclass)
+-- How long each hypertable is kept. A rollup is a hypertable of its own.
+create or replace function tsobs_store.kept_tables() returns table (kept_table regclass, keep interval)
+language sql stable as $$
+    select to_regclass('tsobs_store.' || name), make_interval(secs => tsobs_store.setting_number(setting, days) * 86400)
+    from (values
+        ('job_sample', 'metrics_retention_days', 7), ('gpu_sample', 'metrics_retention_days', 7),
+        ('node_sample', 'metrics_retention_days', 7), ('job_reported', 'metrics_retention_days', 7),
+        ('sample', 'remote_write_retention_days', 30), ('exemplar', 'remote_write_retention_days', 30),
+        ('histogram', 'remote_write_retention_days', 30),
+        (case when (tsobs_store.capability()).has_policies then 'sample_5m' else 'sample_5m_rolled' end,
+            'sample_5m_retention_days', 365)
+    ) as t (name, setting, days)
 $$;
 
 -- How long raw samples are kept; rows older than this are refused at ingest.
@@ -22,43 +35,66 @@ create or replace function tsobs_store.raw_retention() returns interval language
     select make_interval(secs => tsobs_store.setting_number('metrics_retention_days', 7) * 86400)
 $$;
 
--- The raw tables that should have a retention policy of this length and have not.
-create or replace function tsobs_store.tables_without_policy(p_retention interval) returns setof regclass
+-- How long raw samples of remote-write are kept.
+create or replace function tsobs_store.remote_write_retention() returns interval language sql stable as $$
+    select keep from tsobs_store.kept_tables() where kept_table = 'tsobs_store.sample'::regclass
+$$;
+
+-- The tables that should have a retention policy of this length and have not.
+create or replace function tsobs_store.tables_without_policy() returns table (kept_table regclass, keep interval)
 language sql stable set search_path = pg_catalog, public, pg_temp as $$
-    select raw_table
-    from tsobs_store.raw_tables() as raw_table
+    select t.kept_table, t.keep
+    from tsobs_store.kept_tables() as t
     where (tsobs_store.capability()).has_policies and not exists (
         select from timescaledb_information.jobs
         where proc_name = 'policy_retention'
-            and format('%I.%I', hypertable_schema, hypertable_name)::regclass = raw_table
-            and (config ->> 'drop_after')::interval = p_retention)
+            and format('%I.%I', hypertable_schema, hypertable_name)::regclass = t.kept_table
+            and (config ->> 'drop_after')::interval = t.keep)
 $$;
 
--- Whether nothing is to be done to keep raw samples for so long.
-create or replace function tsobs_store.has_raw_retention(p_days double precision) returns boolean
+-- Whether nothing is to be done to keep what a setting speaks of for so long.
+create or replace function tsobs_store.has_raw_retention(
+    p_days double precision, p_setting text default 'metrics_retention_days'
+) returns boolean
 language sql stable as $$
-    select tsobs_store.raw_retention() = make_interval(secs => p_days * 86400)
-        and not exists (select from tsobs_store.tables_without_policy(tsobs_store.raw_retention()))
+    select p_days = case p_setting
+            when 'metrics_retention_days' then extract(epoch from tsobs_store.raw_retention()) / 86400
+            when 'remote_write_retention_days' then extract(epoch from tsobs_store.remote_write_retention()) / 86400
+        end
+        and not exists (select from tsobs_store.tables_without_policy())
 $$;
 
--- Sets the retention and, where the server has policies, changes them in the same transaction.
-create or replace function tsobs_store.set_raw_retention(p_days double precision) returns void
-language plpgsql security definer set search_path = pg_catalog, public, pg_temp as $$
+create or replace procedure tsobs_store.make_retention_policies()
+language plpgsql set search_path = pg_catalog, public, pg_temp as $$
 declare
-    raw_table regclass;
+    missing record;
+begin
+    for missing in select * from tsobs_store.tables_without_policy() loop
+        perform remove_retention_policy(missing.kept_table, if_exists => true);
+        perform add_retention_policy(missing.kept_table, missing.keep, schedule_interval => interval '1 hour');
+    end loop;
+end
+$$;
+
+-- Sets a retention and, where the server has policies, changes them in the same transaction.
+create or replace function tsobs_store.set_raw_retention(
+    p_days double precision, p_setting text default 'metrics_retention_days'
+) returns void
+language plpgsql security definer set search_path = pg_catalog, public, pg_temp as $$
 begin
     if not p_days > 0 then
-        raise exception 'metrics_retention_days must be more than 0' using errcode = 'invalid_parameter_value';
+        raise exception '% must be more than 0', p_setting using errcode = 'invalid_parameter_value';
+    end if;
+    if p_setting not in ('metrics_retention_days', 'remote_write_retention_days', 'sample_5m_retention_days') then
+        raise exception '% is no retention', p_setting using errcode = 'invalid_parameter_value';
     end if;
     -- Also makes a second caller wait until the first one's policies can be seen.
-    insert into tsobs_store.setting (name, value) values ('metrics_retention_days', to_jsonb(p_days))
+    insert into tsobs_store.setting (name, value) values (p_setting, to_jsonb(p_days))
     on conflict (name) do update set
         value = excluded.value,
         changed_at = case when setting.value = excluded.value then setting.changed_at else now() end;
-    for raw_table in select tsobs_store.tables_without_policy(tsobs_store.raw_retention()) loop
-        perform remove_retention_policy(raw_table, if_exists => true);
-        perform add_retention_policy(raw_table, tsobs_store.raw_retention(), schedule_interval => interval '1 hour');
-    end loop;
+    call tsobs_store.make_retention_policies();
+    call tsobs_store.keep_sample_storage();
 end
 $$;
 
@@ -69,7 +105,7 @@ create or replace function tsobs_store.maintain() returns int
 language plpgsql security definer
 set search_path = pg_catalog, public, pg_temp set lock_timeout = '2s' as $$
 declare
-    raw_table regclass;
+    kept record;
     dropped int := 0;
     n int;
 begin
@@ -77,14 +113,13 @@ begin
         return null;
     end if;
     if (tsobs_store.capability()).has_policies then
-        if exists (select from tsobs_store.tables_without_policy(tsobs_store.raw_retention())) then
-            perform tsobs_store.set_raw_retention(extract(epoch from tsobs_store.raw_retention()) / 86400);
-        end if;
+        call tsobs_store.make_retention_policies();
+        call tsobs_store.keep_sample_storage();
         return 0;
     end if;
-    for raw_table in select tsobs_store.raw_tables() loop
+    for kept in select * from tsobs_store.kept_tables() loop
         begin
-            select count(*) into n from drop_chunks(raw_table, older_than => tsobs_store.raw_retention());
+            select count(*) into n from drop_chunks(kept.kept_table, older_than => kept.keep);
             dropped := dropped + n;
         exception
             when lock_not_available then null;

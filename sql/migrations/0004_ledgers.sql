@@ -12,9 +12,9 @@ create table tsobs_store.ingest_stream (
     last_batch_at timestamptz not null default now()
 ) with (fillfactor = 70);
 
--- Bodies of remote-write: a retry has the same bytes, so the same 128-bit hash.
+-- Bodies of remote-write: a retry has the same bytes, so the same 128-bit hash. Kept for 24 hours.
 create table tsobs_store.ingest_body (
-    hash bytea primary key check (octet_length(hash) = 16),
+    hash uuid primary key,
     accepted_at timestamptz not null default now()
 );
-create index ingest_body_by_age on tsobs_store.ingest_body using brin (accepted_at);
+create index ingest_body_by_age on tsobs_store.ingest_body (accepted_at);

@@ -11,7 +11,19 @@ grant select, insert on
     tsobs_store.job_event, tsobs_store.job_sample, tsobs_store.gpu_sample, tsobs_store.node_sample,
     tsobs_store.job_reported
 to tsobs_ingest;
-grant select, insert, delete on tsobs_store.ingest_body to tsobs_ingest;
+grant select, insert on
+    tsobs_store.ingest_body, tsobs_store.sample, tsobs_store.exemplar, tsobs_store.histogram
+to tsobs_ingest;
+grant select, insert, update on tsobs_store.label, tsobs_store.series, tsobs_store.metric_metadata to tsobs_ingest;
+grant usage on sequence tsobs_store.label_label_id_seq to tsobs_ingest;
+grant select on tsobs_store.series_removed to tsobs_ingest;
+do $$
+begin
+    if to_regclass('tsobs_store.sample_touched') is not null then
+        grant insert on tsobs_store.sample_touched to tsobs_ingest;
+    end if;
+end
+$$;
 grant select on tsobs_store.setting, tsobs_store.job_moved to tsobs_ingest;
 grant usage on schema tsobs_store to tsobs_query;
 -- A service whose user has these roles and no more checks at its start that the schema is its own version's.
@@ -22,8 +34,15 @@ grant select, update (last_used_at) on tsobs_store.api_token to tsobs_ingest, ts
 grant select on all tables in schema tsobs to tsobs_ingest, tsobs_query;
 grant select on
     tsobs.job, tsobs.node, tsobs.gpu, tsobs.job_node, tsobs.job_gpu, tsobs.job_event, tsobs.job_sample,
-    tsobs.gpu_sample, tsobs.node_sample, tsobs.job_reported, tsobs.setting, tsobs.capability
+    tsobs.gpu_sample, tsobs.node_sample, tsobs.job_reported, tsobs.setting, tsobs.capability,
+    tsobs.series, tsobs.sample, tsobs.sample_5m, tsobs.exemplar, tsobs.histogram, tsobs.metric_metadata
 to tsobs_grafana;
 
-revoke execute on function tsobs_store.set_raw_retention, tsobs_store.maintain, tsobs_store.part_runs from public;
-grant execute on function tsobs_store.maintain, tsobs_store.part_runs to tsobs_ingest;
+revoke execute on function
+    tsobs_store.set_raw_retention, tsobs_store.maintain, tsobs_store.part_runs, tsobs_store.roll_samples,
+    tsobs_store.end_series, tsobs_store.remove_series, tsobs_store.expire_bodies
+from public;
+grant execute on function
+    tsobs_store.maintain, tsobs_store.part_runs, tsobs_store.roll_samples, tsobs_store.end_series,
+    tsobs_store.remove_series, tsobs_store.expire_bodies
+to tsobs_ingest;

@@ -140,6 +140,45 @@ join tsobs_store.node n using (node_id);
 create or replace view tsobs.ingest_body as
 select hash, accepted_at from tsobs_store.ingest_body;
 
+-- What came by remote-write: a label set, and its name apart.
+create or replace view tsobs.series as
+select s.series_id, l.metric, l.labels, s.created_at, s.last_seen as last_seen_at, s.ended_at
+from tsobs_store.series s
+cross join lateral (
+    select max(l.value) filter (where l.name = '__name__')::text as metric, jsonb_object_agg(l.name, l.value) as labels
+    from tsobs_store.label l where l.label_id = any (s.label_ids)
+) as l;
+
+-- Select by series_id (tsobs.series_of names some) and time: that is what the index serves. A stale marker is a NaN.
+create or replace view tsobs.sample as
+select s.time, s.series_id, d.metric, d.labels, s.value
+from tsobs_store.sample s
+join tsobs.series d using (series_id);
+
+-- time is the start of the five minutes; of real values, without NaN.
+create or replace view tsobs.sample_5m as
+select s.time, s.series_id, d.metric, d.labels, s.count, s.sum, s.min, s.max, s.first, s.last, s.first_at, s.last_at
+from tsobs_store.sample_5m s
+join tsobs.series d using (series_id);
+
+create or replace view tsobs.exemplar as
+select s.time, s.series_id, d.metric, d.labels as series_labels, s.labels, s.value
+from tsobs_store.exemplar s
+join tsobs.series d using (series_id);
+
+create or replace view tsobs.histogram as
+select
+    s.time, s.series_id, d.metric, d.labels, s.count_int, s.count_float, s.sum, s.schema, s.zero_threshold,
+    s.zero_count_int, s.zero_count_float,
+    s.negative_span_offsets, s.negative_span_lengths, s.negative_deltas, s.negative_counts,
+    s.positive_span_offsets, s.positive_span_lengths, s.positive_deltas, s.positive_counts,
+    s.reset_hint, s.custom_values, s.start_time
+from tsobs_store.histogram s
+join tsobs.series d using (series_id);
+
+create or replace view tsobs.metric_metadata as
+select m.metric::text as metric, m.type, m.help, m.unit, m.updated_at from tsobs_store.metric_metadata m;
+
 -- Never the hash.
 create or replace view tsobs.api_token as
 select id, name, scopes, node, cluster, user_name, created_at, expires_at, revoked_at, last_used_at
@@ -149,4 +188,4 @@ from tsobs_store.api_token;
 create or replace view tsobs.setting as
 select name, value, changed_at from tsobs_store.setting;
 create or replace view tsobs.capability as
-select edition, timescaledb_version, has_policies from tsobs_store.capability();
+select edition, timescaledb_version, has_policies, has_direct_compress from tsobs_store.capability();

@@ -20,11 +20,11 @@ import pytest
 from tests.acceptance.asking import get, is_refused, wait_until
 from tests.fix_db import TestServer, quick_place
 from tests.fix_process import ROOT, Process, StartProcess
+from tests.peers import PEERS
 from tsobs.demo.cgroups import remove_jobs, tops
 from tsobs.demo.folder import Folder
 from tsobs.demo.localjob import cgroup_label, why_not
-from tsobs.embedded import Cluster, fetch
-from tsobs.embedded.places import cache_dir
+from tsobs.embedded import Cluster
 from tsobs.errors import SetupError
 
 pytestmark = pytest.mark.timeout(240)
@@ -100,7 +100,7 @@ def check_nothing_is_left(folder: Folder) -> None:
 
 def promtool() -> str:
     try:
-        return str(fetch(["prometheus"], into=cache_dir() / "prometheus") / "usr/bin/promtool")
+        return str(PEERS["promtool-2.42"].path())
     except SetupError as error:
         pytest.skip(f"no promtool: {error}")
 

@@ -17,7 +17,7 @@ from tests.fix_process import ROOT, StartProcess
 from tsobs.routes import ROUTES
 
 FOLDER = Path(__file__).parent / "openapi"
-SCOPES = ("agent", "events", "read", "admin")
+SCOPES = ("agent", "events", "read", "remote_write", "admin")
 STARTED = "2026-01-02T03:04:05Z"
 
 

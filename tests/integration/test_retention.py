@@ -27,7 +27,8 @@ CHUNK_DAYS = {"job_sample": 0.25, "gpu_sample": 0.25, "node_sample": 1, "job_rep
 POLICIES = """
 select job_id, hypertable_name::text as name, config ->> 'drop_after' as drop_after,
     schedule_interval
-from timescaledb_information.jobs where proc_name = 'policy_retention' order by 2
+from timescaledb_information.jobs where proc_name = 'policy_retention'
+    and hypertable_name in ('job_sample', 'gpu_sample', 'node_sample', 'job_reported') order by 2
 """
 
 
@@ -113,6 +114,36 @@ async def test_seven_days_unless_set(database_url: str) -> None:
         assert await database.fetchval("retention_seconds") == 7 * 86400
         await set_retention(database_url, 30)
         assert await database.fetchval("retention_seconds") == 30 * 86400
+
+
+async def test_remote_write_is_kept_for_thirty_days_unless_set(database_url: str) -> None:
+    """Its setting and that of the agents' samples leave each other alone."""
+    async with open_database(database_url, role="tsobs_ingest", size=1) as database:
+        assert await database.fetchval("sample_retention_seconds") == 30 * 86400
+        await set_retention(database_url, 10, "remote_write_retention_days")
+        assert await database.fetchval("sample_retention_seconds") == 10 * 86400
+        assert await database.fetchval("retention_seconds") == 7 * 86400
+    with pytest.raises(InvalidRequest):
+        await set_retention(database_url, 10, "cluster")
+
+
+@pytest.mark.community
+async def test_every_kept_table_has_its_policy(database_url: str) -> None:
+    async with connected(database_url) as connection:
+        for days in (30, 12):
+            await set_retention(database_url, days, "remote_write_retention_days")
+            rows = await connection.fetch(
+                "select hypertable_name::text as name,"
+                " extract(epoch from (config ->> 'drop_after')::interval)::int / 86400 as days"
+                " from timescaledb_information.jobs where proc_name = 'policy_retention'"
+                " and hypertable_schema = 'tsobs_store'"
+            )
+            assert {row["name"]: row["days"] for row in rows} == dict.fromkeys(ROWS, 7) | {
+                "sample": days,
+                "exemplar": days,
+                "histogram": days,
+                "sample_5m": 365,
+            }
 
 
 async def test_old_chunks_go_and_newer_ones_stay(database_url: str, edition: str) -> None:

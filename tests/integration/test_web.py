@@ -229,6 +229,16 @@ async def test_a_client_that_goes_away_in_the_middle_leaves_a_line(
     assert not [r for r in caplog.records if r.levelname == "ERROR"]
 
 
+async def test_where_senders_drop_what_a_4xx_answers_it_is_503(database_url: str) -> None:
+    """And how large a body may be is the handler's own affair."""
+    path = next(route.path for route in ROUTES if route.is_queue)
+    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100000\r\n\r\nabc"
+    async with service(database_url, request_timeout_s=1, max_body_bytes=1024) as url:
+        answer = await raw(url, head.encode())
+    assert answer.startswith(b"HTTP/1.1 503")
+    assert b"Retry-After: 5" in answer
+
+
 async def test_headers_that_trickle_run_out_of_time(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

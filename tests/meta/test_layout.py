@@ -20,6 +20,8 @@ MANY_NAMES = {"tsobs.errors", "tsobs.columns"}
 # Modules without logic of their own, and the tests that would notice a change in them.
 TESTED_ELSEWHERE = {
     "tsobs.errors": "tests/unit/tsobs/test_answers.py",
+    "ingest.remotewrite.remote1_pb2": "tests/unit/ingest/remotewrite/test_pb2.py",
+    "ingest.remotewrite.remote2_pb2": "tests/unit/ingest/remotewrite/test_pb2.py",
     "tsobs.row": "tests/unit/tsobs/jobs/test_jobobject.py",
 }
 

@@ -21,6 +21,7 @@ NAMES = [
     "0003_samples.sql",
     "0004_ledgers.sql",
     "0005_tokens.sql",
+    "0006_remote_write.sql",
     "functions and views",
 ]
 

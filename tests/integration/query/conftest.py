@@ -14,9 +14,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.documented import check_answer
 from tests.integration.query.site import Site
+from tests.peers import PEERS
 from tsobs.db import open_database
-from tsobs.embedded import fetch
-from tsobs.embedded.places import cache_dir
 from tsobs.routes import Scope
 from tsobs.tokens import NewToken, TokenStore
 
@@ -110,4 +109,4 @@ async def ask_as(
 @pytest.fixture(scope="session")
 def prometheus_bin() -> Path:
     """The folder of prometheus and promtool, fetched once from the host's package archive."""
-    return fetch(["prometheus"], into=cache_dir() / "prometheus") / "usr" / "bin"
+    return PEERS["promtool-2.42"].path().parent

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
+from tests.integration.sql.labelled import Store
 from tests.integration.sql.observing import Connection, Jobs
 
 
@@ -26,3 +27,9 @@ async def connection(database_url: str) -> AsyncIterator[Connection]:
 def jobs(connection: Connection) -> Jobs:
     """Observations in this test's database."""
     return Jobs(connection)
+
+
+@pytest.fixture
+def store(connection: Connection) -> Store:
+    """Series and samples in this test's database."""
+    return Store(connection)

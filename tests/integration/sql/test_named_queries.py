@@ -22,6 +22,7 @@ ROLES = {
     "metrics": "tsobs_query",
     "migrations": OPERATOR,
     "nodes": "tsobs_query",
+    "remotewrite": "tsobs_ingest",
     "retention": OPERATOR,
     "tokens": OPERATOR,
     "totals": "tsobs_ingest",
@@ -33,6 +34,10 @@ ALSO = {
     "touch_token": "tsobs_query",
     "lose_jobs": "tsobs_ingest",
     "maintain": "tsobs_ingest",
+    "roll_samples": "tsobs_ingest",
+    "end_series": "tsobs_ingest",
+    "remove_series": "tsobs_ingest",
+    "expire_bodies": "tsobs_ingest",
     "has_retention": "tsobs_ingest",
     # The answer to a write is the job as it is then.
     "find_jobs": "tsobs_ingest",

@@ -55,6 +55,12 @@ INGEST_MAY_NOT = (
     "update tsobs_store.job_sample set cpu_user_s = 0",
     "delete from tsobs_store.ingest_stream",
     "delete from tsobs_store.migration",
+    "update tsobs_store.sample set value = 0",
+    "delete from tsobs_store.sample",
+    "delete from tsobs_store.series",
+    "delete from tsobs_store.label",
+    "delete from tsobs_store.ingest_body",
+    "insert into tsobs_store.series_removed values (1, '{1}')",
     "alter table tsobs_store.job_sample add x int",
     "create index on tsobs_store.job_sample (node_id)",
 )
@@ -211,6 +217,10 @@ async def test_definers_rights_are_few_and_safe(connection: Connection) -> None:
         "set_raw_retention": "pg_catalog, public, pg_temp",
         "maintain": "pg_catalog, public, pg_temp",
         "part_runs": "tsobs_store, pg_temp",
+        "roll_samples": "pg_catalog, public, pg_temp",
+        "end_series": "tsobs_store, pg_temp",
+        "remove_series": "tsobs_store, pg_catalog, pg_temp",
+        "expire_bodies": "tsobs_store, pg_temp",
     }
     assert {row["name"] for row in rows} == set(paths)
     for row in rows:

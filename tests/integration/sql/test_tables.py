@@ -82,17 +82,20 @@ async def test_hypertables_are_made_for_copy(connection: Connection) -> None:
     assert not any(row["indisunique"] for row in indexes)
 
 
-async def test_hypertables_know_their_intervals(connection: Connection) -> None:
+async def test_hypertables_know_their_intervals(connection: Connection, edition: str) -> None:
     rows = await connection.fetch(
         "select hypertable_name::text as name, time_interval::text as every"
         " from timescaledb_information.dimensions where hypertable_schema = 'tsobs_store'"
     )
     assert {row["name"]: row["every"] for row in rows} == {
+        "exemplar": "1 day",
         "gpu_sample": "06:00:00",
+        "histogram": "1 day",
         "job_reported": "1 day",
         "job_sample": "06:00:00",
         "node_sample": "1 day",
-    }
+        "sample": "01:00:00",
+    } | ({"sample_5m_rolled": "1 day"} if edition == "apache" else {})
 
 
 async def test_rows_that_change_leave_room_and_no_index_covers_what_changes(

@@ -1,0 +1,1 @@
+"""Remote-write: from request bodies to samples in the database."""
