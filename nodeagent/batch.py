@@ -25,9 +25,11 @@ def content(
     *,
     jobs: Iterable[tuple[Mapping[str, Any], Mapping[str, Any] | None]],
     node_row: Mapping[str, Any] | None,
+    gpus: Sequence[Mapping[str, Any]] = (),
+    gpu_rows: Iterable[Mapping[str, Any]] = (),
 ) -> bytes:
     """Return a batch without its numbers: header, jobs as (entry, sample or None), the node's
-    sample or None."""
+    sample or None, GPUs' entries and their samples, in which `gpu` and `job` are indexes."""
     entries: list[Mapping[str, Any]] = []
     samples: list[Mapping[str, Any]] = []
     for entry, row in jobs:
@@ -37,8 +39,11 @@ def content(
     document: dict[str, Any] = dict(header)
     if entries:
         document["jobs"] = columns(entries)
+    if gpus:
+        document["gpus"] = columns(gpus)
     tables = {
         "job_sample": columns(samples),
+        "gpu_sample": columns(list(gpu_rows)),
         "node_sample": columns([node_row] if node_row is not None else []),
     }
     document["tables"] = {name: table for name, table in tables.items() if table}

@@ -3,6 +3,7 @@ counts from."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from nodeagent.clock import Instant
@@ -45,6 +46,8 @@ class LiveJob:
         self.uid: int | None = None
         self.user_name: str | None = None
         self.facts = Facts()
+        self.gpu_variables: Mapping[str, str] = {}
+        """What the environment of its processes says of GPUs; asked anew after a restart."""
         self.oom_killed: bool | None = None
         self.parked = False
         """Its cgroup is empty and it was said to be gone; it comes back to life with a process."""
@@ -125,7 +128,9 @@ class LiveJob:
         """Return the base after a row of what was read is kept."""
         if self._at is None:
             return self.base
-        parts = frozenset(f"{part}#{inode}" for part, inode in self.dirs.parts("memory").items())
+        parts = frozenset(
+            f"{part}#{inode}" for part, inode in self.dirs.known_parts("memory").items()
+        )
         return next_base(
             self.base,
             self.dirs.inodes(),

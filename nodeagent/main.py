@@ -17,6 +17,8 @@ from nodeagent.collector import Frame
 from nodeagent.doctor.command import run_doctor
 from nodeagent.event_sender import EventSender
 from nodeagent.event_spool import EventSpool
+from nodeagent.gpu.reader import GpuReader
+from nodeagent.gpu.readings import GpuReadings
 from nodeagent.job_dirs import FileBudget
 from nodeagent.loop import Loop
 from nodeagent.outbox import Outbox
@@ -47,6 +49,8 @@ _GUESTS = "nodes"
 _SPLAY_SHARE = 1 / 3
 _SPLAY_MAX_S = 5.0
 _LOOK_APART_S = 1.0
+# One round alone waits for a driver's tools, which take seconds.
+_PATIENCE_S = 10.0
 
 
 class _OneLine(logging.Formatter):
@@ -86,7 +90,7 @@ def _run(request: Request, users: Users) -> int:
     settings = request.settings
     if settings.token_file and settings.url.startswith("http://") and "//127." not in settings.url:
         logger.warning("the token travels unencrypted: use https")
-    voices, is_new = _voices(settings, users)
+    voices, is_new = _voices(settings, users, patient=request.once)
     if request.once:
         return _once(voices, settings.timeout_s)
     watch = Watch()
@@ -111,7 +115,7 @@ def _run(request: Request, users: Users) -> int:
     return 0
 
 
-def _voices(settings: Settings, users: Users) -> tuple[Voices, bool]:
+def _voices(settings: Settings, users: Users, *, patient: bool) -> tuple[Voices, bool]:
     """Return the voices, and whether the machine's own has no past."""
 
     def open_voice(node: str | None) -> tuple[Voice, bool]:
@@ -121,7 +125,7 @@ def _voices(settings: Settings, users: Users) -> tuple[Voices, bool]:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         outbox = Outbox(StateFile(folder), Spool(folder), settings.spool_max_bytes)
         stored = outbox.open()
-        rounds = _rounds(settings, users, outbox, node)
+        rounds = _rounds(settings, users, outbox, node, patient=patient)
         rounds.restore(stored)
         splay_s = _splay_s(settings, node)
         sender = Sender(outbox, _client(settings), interval_s=settings.interval_s, splay_s=splay_s)
@@ -150,7 +154,7 @@ def _once(voices: Voices, timeout_s: float) -> int:
 
 
 def _print_batch(settings: Settings, users: Users) -> int:
-    rounds = _rounds(settings, users, None, None)
+    rounds = _rounds(settings, users, None, None, patient=True)
     rounds.look_first()
     time.sleep(min(_LOOK_APART_S, settings.interval_s))
     for content in rounds.read()[0]:
@@ -160,7 +164,14 @@ def _print_batch(settings: Settings, users: Users) -> int:
     return 0
 
 
-def _rounds(settings: Settings, users: Users, outbox: Outbox | None, guest: str | None) -> Rounds:
+def _rounds(
+    settings: Settings,
+    users: Users,
+    outbox: Outbox | None,
+    guest: str | None,
+    *,
+    patient: bool = False,
+) -> Rounds:
     paths = Paths(settings.cgroup_root, settings.proc_root, settings.sys_root, settings.etc_root)
     subject = Subject(
         settings.interval_s,
@@ -169,14 +180,21 @@ def _rounds(settings: Settings, users: Users, outbox: Outbox | None, guest: str 
         settings.cluster,
         is_guest=guest is not None,
     )
+    frame = Frame(settings.disable)
+    gpus = None
+    if guest is None and frame.enabled("gpu"):
+        # They are the machine's, as its memory and network are.
+        gpus = GpuReadings(paths, GpuReader(paths, settings.nvml_library), settings.gpu_job_dirs)
+        gpus.wait_s = _PATIENCE_S if patient else gpus.wait_s
     return Rounds(
         subject,
         paths,
-        frame=Frame(settings.disable),
+        frame=frame,
         outbox=outbox,
         users=users,
         budget=FileBudget(_raise_file_limit() - _FILES_KEPT_FREE),
         now=clock.now,
+        gpus=gpus,
     )
 
 

@@ -10,12 +10,21 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-__all__ = ["Facts", "facts_of", "parse_environ"]
+__all__ = ["GPU_VARIABLES", "Facts", "facts_of", "parse_environ"]
 
 MAX_TEXT = 255
 _MAX_COUNT = 2**31 - 1
 _DIGITS = re.compile(r"[0-9]{1,18}\Z")
 _SERIES = re.compile(r"\d+")
+GPU_VARIABLES = (
+    "SLURM_JOB_GPUS",
+    "SLURM_SHARDS_ON_NODE",
+    "CUDA_VISIBLE_DEVICES",
+    "ROCR_VISIBLE_DEVICES",
+    "CUDA_MPS_ACTIVE_THREAD_PERCENTAGE",
+)
+"""What a process knows of the GPUs that its job holds, and of the weight it has on them."""
+_NAMES = frozenset(name.encode("ascii") for name in GPU_VARIABLES)
 
 
 class Facts(NamedTuple):
@@ -31,11 +40,12 @@ class Facts(NamedTuple):
 
 
 def parse_environ(data: bytes) -> dict[str, str]:
-    """Return Slurm's variables of a /proc/PID/environ; text that is no UTF-8 is left out."""
+    """Return Slurm's variables and those of GPUs of a /proc/PID/environ; text that is no UTF-8 is
+    left out."""
     found = {}
     for entry in data.split(b"\0"):
         name, equals, value = entry.partition(b"=")
-        if not equals or not name.startswith(b"SLURM_"):
+        if not equals or not (name.startswith(b"SLURM_") or name in _NAMES):
             continue
         try:
             found[name.decode("ascii")] = value.decode("utf-8")

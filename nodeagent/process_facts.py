@@ -14,7 +14,7 @@ from nodeagent.collector import NoData
 from nodeagent.job_dirs import JobDirs
 from nodeagent.kernel_text import NS_PER_TICK
 from nodeagent.paths import Paths
-from nodeagent.process_environ import Facts, facts_of, parse_environ
+from nodeagent.process_environ import GPU_VARIABLES, Facts, facts_of, parse_environ
 
 __all__ = ["Learned", "learn", "oldest_start", "owner_uid", "parse_start_ticks", "parse_uid"]
 
@@ -66,12 +66,13 @@ def owner_uid(job: JobDirs) -> int | None:
 
 
 class Learned(NamedTuple):
-    """What could be learned: the job's id, facts (None: no process that could tell), and the first
-    process of each task that was looked at."""
+    """What could be learned: the job's id, facts (None: no process that could tell), the first
+    process of each task that was looked at, and what its environment says of GPUs."""
 
     job_id: str | None
     facts: Facts | None
     leaders: tuple[int, ...]
+    gpu_variables: Mapping[str, str] = {}
 
 
 def learn(job: JobDirs, key: str, job_id: str | None, uid: int | None) -> Learned:
@@ -84,6 +85,7 @@ def learn(job: JobDirs, key: str, job_id: str | None, uid: int | None) -> Learne
         job_id = _titled_id(job)
     leaders: dict[str, int] = {}
     found: list[tuple[str, Facts]] = []
+    gpus: list[dict[str, str]] = []
     for part, pid in _candidates(job):
         owned = uid is None or _uid(job.paths, pid) == uid
         variables = parse_environ(_bytes_of(job.paths, f"{pid}/environ", _MAX_ENVIRON_BYTES))
@@ -94,10 +96,11 @@ def learn(job: JobDirs, key: str, job_id: str | None, uid: int | None) -> Learne
         told_id = _told_id(variables, key)
         if owned and told_id is not None and job_id in (None, told_id):
             found.append((told_id, facts_of(variables, here=os.uname().nodename, uid=uid)))
+            gpus.append({name: variables[name] for name in GPU_VARIABLES if name in variables})
     if job_id is None and len({told_id for told_id, _ in found}) == 1:
         job_id = found[0][0]
     facts = found[0][1] if found and job_id is not None else None
-    return Learned(job_id, facts, tuple(leaders.values()))
+    return Learned(job_id, facts, tuple(leaders.values()), gpus[0] if facts is not None else {})
 
 
 def _told_id(variables: Mapping[str, str], key: str) -> str | None:

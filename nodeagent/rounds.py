@@ -12,6 +12,7 @@ from nodeagent import __version__, batch, clock, identity
 from nodeagent.clock import CLOCK_TOLERANCE_S, Instant
 from nodeagent.collector import Frame
 from nodeagent.counters import Base
+from nodeagent.gpu.readings import GpuBatch, GpuReadings
 from nodeagent.inotify import Inotify
 from nodeagent.job_dirs import FileBudget
 from nodeagent.job_table import JobTable
@@ -28,6 +29,8 @@ __all__ = ["Rounds", "Subject"]
 logger = logging.getLogger(__name__)
 
 _REPEAT_S = 600.0
+# One controller tells who came and went; all are listed now and then.
+_ROUNDS_PER_LISTING = 3
 # The name under which the folders of new jobs are watched; no job's key.
 _ARRIVALS = ""
 
@@ -57,6 +60,7 @@ class Rounds:
         users: Users,
         budget: FileBudget,
         now: Callable[[], Instant] = clock.now,
+        gpus: GpuReadings | None = None,
     ) -> None:
         self._subject = subject
         self._paths = paths
@@ -64,6 +68,9 @@ class Rounds:
         self._now = now
         self._trees = SlurmTrees(paths)
         self._node = NodeReadings(paths, frame)
+        self._gpus = gpus
+        self._gpu_batch: GpuBatch | None = None
+        self._rounds_to_listing = 0
         self.jobs = JobTable(paths, frame, users, budget, now)
         self._arrivals = Inotify()
         self._kills = ScopeKills()
@@ -87,6 +94,8 @@ class Rounds:
         self.jobs.restore(stored["jobs"], stored["finals"], same_boot=same_boot)
         if same_boot:
             self._node.restore(stored["node"])
+            if self._gpus is not None:
+                self._gpus.restore(stored.get("gpus"))
 
     def tick(self) -> None:
         """Look who came and went, read what matters most; ends are committed at once."""
@@ -98,6 +107,7 @@ class Rounds:
         self.jobs.tick()
         if self._trees.may_have_changed(self._identity.owns):
             self._look()
+        self._take_late_gpus()
 
     def handles(self) -> tuple[dict[int, str], dict[int, str]]:
         """Return descriptor → name for `glance` twice: files that report, and what becomes
@@ -147,7 +157,7 @@ class Rounds:
                 "full",
                 "the spool is full: use adds up into longer intervals until the service answers",
             )
-            contents, bases, node_base = [], {}, self._node.base
+            contents, bases, node_base, self._gpu_batch = [], {}, self._node.base, None
         if contents == [] and self._subject.is_guest and not self._outbox.is_full():
             return
         if self._keep(contents, bases, node_base):
@@ -156,10 +166,16 @@ class Rounds:
     def read(self) -> tuple[list[bytes], dict[str, Base], Base]:
         """Read everything; return the batches' contents and the bases that hold once they are
         kept."""
+        if self._gpus is not None:
+            # First: drivers take their time while the jobs are read.
+            self._gpus.reader.ask()
         self._trees.refresh()
         self._identity = self._find_identity()
-        self._compare()
-        self._watch()
+        self._rounds_to_listing -= 1
+        if self._trees.may_have_changed(self._identity.owns) or self._rounds_to_listing < 0:
+            self._rounds_to_listing = _ROUNDS_PER_LISTING
+            self._compare()
+            self._watch()
         self.jobs.read_all()
         hidden = sum(job.job_id is None for job in self.jobs.live.values())
         if hidden:
@@ -173,15 +189,16 @@ class Rounds:
         node_row, node_base = None, self._node.base
         if not self._subject.is_guest:
             node_row, node_base = self._node.read(at, time_stamp)
-        rows: list[tuple[Row, Row | None]] = []
+        rows: dict[str, tuple[Row, Row | None]] = {}
         bases = {}
         for key, job in self.jobs.live.items():
             if not job.parked and job.job_id is not None:
-                rows.append((job.entry(), job.row(time_stamp)))
+                rows[key] = (job.entry(), job.row(time_stamp))
                 bases[key] = job.next_base()
         contents = [self._finals_content()] if self.jobs.finals else []
+        self._gpu_batch = self._look_at_gpus()
         if rows or not self._subject.is_guest:
-            contents.append(batch.content(self._header(), jobs=rows, node_row=node_row))
+            contents.append(self._content(rows, node_row))
         return contents, bases, node_base
 
     def look_first(self) -> None:
@@ -193,6 +210,42 @@ class Rounds:
         """Close what is open."""
         self.jobs.close()
         self._arrivals.close()
+        if self._gpus is not None:
+            self._gpus.reader.close()
+
+    def _content(self, rows: dict[str, tuple[Row, Row | None]], node_row: Row | None) -> bytes:
+        found = self._gpu_batch
+        if found is None:
+            return batch.content(self._header(), jobs=rows.values(), node_row=node_row)
+        # Jobs of which only a GPU is told now.
+        jobs = {**{key: (entry, None) for key, entry in found.jobs.items()}, **rows}
+        places = {key: n for n, key in enumerate(jobs)}
+        gpu_rows = [{**row, "job": places.get(row["job"])} for row in found.rows]
+        return batch.content(
+            self._header(),
+            jobs=jobs.values(),
+            node_row=node_row,
+            gpus=found.gpus,
+            gpu_rows=gpu_rows,
+        )
+
+    def _look_at_gpus(self, wait_s: float | None = None) -> GpuBatch | None:
+        if self._gpus is None:
+            return None
+        survey = self._gpus.reader.answer(self._gpus.wait_s if wait_s is None else wait_s)
+        if survey is None or not survey.devices:
+            return None
+        return self._gpus.take(survey, self.jobs.live, self._subject.interval_s)
+
+    def _take_late_gpus(self) -> None:
+        """Commit a look at the GPUs that was asked for at a job's end, or too slow for a round."""
+        if self._gpus is None or self._outbox is None or not self._gpus.reader.is_pending():
+            return
+        if self._outbox.is_full():
+            return
+        self._gpu_batch = self._look_at_gpus(0.0)
+        if self._gpu_batch is not None:
+            self._keep([self._content({}, None)], {}, self._node.base)
 
     def _rebase(self, bases: Mapping[str, Base], node_base: Base) -> None:
         self._node.rebase(node_base)
@@ -219,7 +272,11 @@ class Rounds:
                 self._arrivals.watch(path, key)
 
     def _look(self) -> None:
+        holders = set() if self._gpus is None else set(filter(self._gpus.holds, self.jobs.live))
         ended = self._compare()
+        if self._gpus is not None and holders - self.jobs.live.keys():
+            # What the device did so far was theirs.
+            self._gpus.reader.ask()
         self._watch()
         if not ended or self._outbox is None:
             return
@@ -238,11 +295,15 @@ class Rounds:
             "learned_name": self._learned_name,
             "jobs": self.jobs.document(bases),
             "node": self._node.to_json(node_base),
+            "gpus": self._gpus.document(self._gpu_batch) if self._gpus is not None else {},
             "finals": [] if contents else self.jobs.finals,
         }
         kept = self._outbox.commit(document, contents, (self._machine_id, self._identity.name))
         if kept and contents:
             self.jobs.finals = []
+        found, self._gpu_batch = self._gpu_batch, None
+        if kept and found is not None and self._gpus is not None:
+            self._gpus.keep(found, self.jobs.live)
         return kept
 
     def _finals_content(self) -> bytes:

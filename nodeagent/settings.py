@@ -77,6 +77,11 @@ def _folder(text: str) -> Path:
     return path
 
 
+def _folders(text: str) -> tuple[Path, ...]:
+    # They may come later, with the first job.
+    return tuple(Path(part.strip()) for part in text.split(",") if part.strip())
+
+
 def _folder_or_none(text: str) -> Path | None:
     # It may come later, with the first event.
     return None if text == "none" else Path(text)
@@ -146,6 +151,14 @@ class Settings:
         default=Path("/etc"),
         metadata=_meta(_folder, "where /etc is (machine-id, slurm/slurm.conf)"),
     )
+    nvml_library: Path | None = field(
+        default=None,
+        metadata=_meta(_file, "NVIDIA's libnvidia-ml.so.1, where the linker does not find it"),
+    )
+    gpu_job_dirs: tuple[Path, ...] = field(
+        default=(Path("/run/gpustat"),),
+        metadata=_meta(_folders, "where prologs write which job holds which GPU, comma-separated"),
+    )
     disable: tuple[str, ...] = field(
         default=(), metadata=_meta(_collectors, "collectors to leave out, comma-separated")
     )
@@ -167,10 +180,7 @@ def table() -> list[tuple[str, str, str, str]]:
     """Return (flag, variable, default, help) of each setting, in order."""
     rows = []
     for item in fields(Settings):
-        default = item.default
-        if isinstance(default, tuple) or default is None:
-            default = ""
-        rows.append((_flag(item), _variable(item), str(default), item.metadata["help"]))
+        rows.append((_flag(item), _variable(item), _default(item), item.metadata["help"]))
     return rows
 
 
@@ -230,6 +240,12 @@ def _public_name(item: Field[Any]) -> str:
     return item.name[:-2] if item.name.endswith("_s") else item.name
 
 
+def _default(item: Field[Any]) -> str:
+    if isinstance(item.default, tuple):
+        return ",".join(map(str, item.default))
+    return "" if item.default is None else str(item.default)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="tsobs-agent",
@@ -253,7 +269,7 @@ def _parser() -> argparse.ArgumentParser:
         "--print", action="store_true", help="with --once: show the batch; send and keep nothing"
     )
     for item in fields(Settings):
-        shown = "" if item.default in (None, ()) else f" (default {item.default})"
+        shown = f" (default {_default(item)})" if _default(item) else ""
         parser.add_argument(
             _flag(item), dest=item.name, metavar="VALUE", help=item.metadata["help"] + shown
         )

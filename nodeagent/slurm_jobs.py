@@ -13,7 +13,7 @@ from nodeagent.paths import Paths
 
 __all__ = ["FoundJob", "SlurmTrees", "is_sluid", "scope_node", "top_node"]
 
-V1_CONTROLLERS = ("cpuacct", "cpu", "memory", "cpuset", "pids", "blkio", "freezer")
+V1_CONTROLLERS = ("cpuacct", "cpu", "memory", "cpuset", "pids", "blkio", "freezer", "devices")
 
 _SCOPE = re.compile(r"(?:(?P<node>.+)_)?slurmstepd\.scope\Z")
 _TOP = re.compile(r"slurm(?:_(?P<node>.+))?\Z")
@@ -24,7 +24,7 @@ _SLUID = re.compile(r"s[0-9A-Z]{13}\Z")
 # takes
 # some more looks to see all of it.
 _LISTINGS_AFTER_CHANGE = 4
-_LEADS = ("v2", "freezer", "cpuacct", "memory", "cpuset", "cpu", "pids", "blkio")
+_LEADS = ("v2", "freezer", "cpuacct", "memory", "cpuset", "cpu", "pids", "blkio", "devices")
 # system.slice/slurmstepd.scope is the rule; CgroupSlice= may put it into a slice of a slice.
 _MAX_SLICE_DEPTH = 3
 

@@ -19,6 +19,7 @@ pytest_plugins = [
     "tests.fix_process",
     "tests.fix_slurm",
     "tests.fix_peers",
+    "tests.fix_gpu",
 ]
 
 # Read by the fixtures and the benchmarks, not by what is tested.

@@ -45,5 +45,6 @@ NODE_COLLECTORS: tuple[NodeCollector, ...] = (
 COLLECTOR_NAMES: dict[str, str] = {
     **{collector.name: collector.help for collector in JOB_COLLECTORS},
     **{collector.name: collector.help for collector in NODE_COLLECTORS},
+    "gpu": "GPUs (NVML, nvidia-smi, amd-smi, rocm-smi)",
 }
 """Name → what it reads, for the switches and their help."""

@@ -10,10 +10,12 @@ from collections.abc import Iterator
 from nodeagent import identity
 from nodeagent.doctor.cgroups import SlurmView, examine_cgroups, view_slurm
 from nodeagent.doctor.finding import Finding
+from nodeagent.doctor.gpus import examine_gpus
 from nodeagent.doctor.machine import examine_machine
 from nodeagent.doctor.quantities import examine_jobs, examine_node
 from nodeagent.doctor.report import as_json, as_text, is_well
 from nodeagent.doctor.service import examine_service
+from nodeagent.gpu.reader import GpuReader
 from nodeagent.paths import Paths
 from nodeagent.push import Client
 from nodeagent.settings import Settings
@@ -46,6 +48,9 @@ def _examine(settings: Settings, client: Client) -> Iterator[Finding]:
     yield from examine_cgroups(paths, view, _identity(settings, paths), cluster)
     yield from examine_jobs(view)
     yield from examine_node(paths)
+    if "gpu" not in settings.disable:
+        reader = GpuReader(paths, settings.nvml_library)
+        yield from examine_gpus(paths, view, reader, settings.gpu_job_dirs)
     yield from examine_machine(paths, settings.state_dir, settings.event_dir)
     yield from examine_service(client, settings.url, sends_events=settings.event_dir is not None)
     _close(view)

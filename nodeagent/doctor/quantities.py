@@ -104,7 +104,7 @@ _QUANTITIES = (
         ("Slurm turns on cpuset, cpu and memory only for its jobs, so there is no io.stat", _IO),
     ),
 )
-_LATER = (("GPUs", "not measured by this version"), ("a job's energy", "not measured yet"))
+_LATER = (("a job's energy", "not measured yet"),)
 
 
 def examine_jobs(view: SlurmView) -> Iterator[Finding]:

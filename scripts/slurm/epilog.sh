@@ -21,6 +21,7 @@ main() {
     local note start='' restarts=''
     read_job || return
     find_place
+    forget_gpus
     for note in "$STATE/$JOB@$NODE"-*; do
         [[ ${note#"$STATE/$JOB@$NODE"} =~ ^-([1-9][0-9]{8,9})-([0-9]*)$ ]] || continue
         start=${BASH_REMATCH[1]} restarts=${BASH_REMATCH[2]}

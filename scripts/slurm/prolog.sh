@@ -130,6 +130,7 @@ put_gpus() {
         done
     fi
     ((${#devices[@]} > 0)) || return 0
+    note_gpus "${devices[@]}"
     if [[ -n $nvidia ]]; then put_raw gpu_vendor '"nvidia"'; else put_raw gpu_vendor '"amd"'; fi
     put_texts gpu_devices "${devices[@]}"
     # Not when one of them has no name.

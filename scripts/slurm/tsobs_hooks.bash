@@ -25,7 +25,7 @@ readonly SPOOL_FILES=2000 SPOOL_BYTES=67108864 REFUSED_FILES=100 FLUSH_FILES=20 
 readonly NOTE_DAYS=90 LOG_BYTES=4194304
 # So many nodes of a job talk to the service at once; what the others say goes to the spool.
 readonly SPEAKING_NODES=32
-readonly SETTINGS=(URL API_URL TIMEOUT TOKEN_FILE CA_FILE CLUSTER LOG SPOOL STATE PATH SCONTROL ASK_AGAIN PROC_ROOT)
+readonly SETTINGS=(URL API_URL TIMEOUT TOKEN_FILE CA_FILE CLUSTER LOG SPOOL STATE PATH SCONTROL ASK_AGAIN PROC_ROOT GPUSTAT DCGM_DIR)
 
 # ---- life of a hook
 
@@ -99,6 +99,8 @@ load_settings() {
     TOKEN_FILE=${OBSERVABILITY_TOKEN_FILE:-/etc/tsobs/hooks.token}
     SPOOL=${OBSERVABILITY_SPOOL:-/var/spool/tsobs/events}
     STATE=${OBSERVABILITY_STATE:-/run/tsobs/jobs}
+    GPUSTAT=${OBSERVABILITY_GPUSTAT:-/run/gpustat}
+    DCGM_DIR=${OBSERVABILITY_DCGM_DIR:-}
     CLUSTER=${OBSERVABILITY_CLUSTER:-${SLURM_CLUSTER_NAME:-}}
     [[ $CLUSTER != '(null)' ]] || CLUSTER=
 }
@@ -166,6 +168,46 @@ capture() {
     # 1 is the end of the output; 0 is as much as was allowed, and so maybe not all.
     ((status == 1)) || { kill -KILL "$pid" 2>/dev/null; REPLY=; return 1; }
     REPLY=$text
+}
+
+# ---- files that say which job holds which GPU
+
+# note_gpus UUID…: `<job id> <uid>` in /run/gpustat/<UUID>, as jobstats has it, and job ids by NVIDIA's
+# index where DCGM's mapping is read. A GPU that jobs share has a line for each.
+note_gpus() {
+    local device line
+    forget_gpus
+    [[ $GPUSTAT != none ]] || return 0
+    [[ -d $GPUSTAT ]] || (umask 022 && mkdir -p -- "$GPUSTAT") 2>/dev/null
+    for device; do
+        [[ $device =~ ^(GPU|MIG)-[0-9A-Za-z-]+$ ]] || continue
+        (umask 022 && printf '%s %s\n' "$JOB" "${SLURM_JOB_UID:-0}" >>"$GPUSTAT/$device") 2>/dev/null ||
+            { log "$GPUSTAT/$device cannot be written"; return 0; }
+    done
+    [[ -n $DCGM_DIR && -d $DCGM_DIR ]] || return 0
+    capture "$GPU_CS" 65536 nvidia-smi --query-gpu=index,uuid --format=csv,noheader
+    while IFS= read -r line; do
+        [[ $line =~ ^([0-9]+),\ *(GPU-[0-9A-Za-z-]+)$ && " $* " == *" ${BASH_REMATCH[2]} "* ]] || continue
+        (umask 022 && printf '%s\n' "$JOB" >>"$DCGM_DIR/${BASH_REMATCH[1]}") 2>/dev/null
+    done < <(printf '%s\n' "$REPLY")
+}
+
+# forget_gpus: takes this job's lines out of those files again.
+forget_gpus() {
+    local file line rest mine
+    for file in "$GPUSTAT"/{GPU,MIG}-* ${DCGM_DIR:+"$DCGM_DIR"/[0-9]*}; do
+        [[ -f $file && ! -L $file ]] || continue
+        rest='' mine=''
+        while IFS= read -r line; do
+            if [[ $line == "$JOB" || $line == "$JOB "* ]]; then mine=yes; else rest+=$line$'\n'; fi
+        done 2>/dev/null <"$file"
+        [[ -n $mine ]] || continue
+        if [[ -z $rest ]]; then
+            rm -f -- "$file" 2>/dev/null
+        else
+            { printf '%s' "$rest" >"$file"; } 2>/dev/null
+        fi
+    done
 }
 
 # ---- JSON, written

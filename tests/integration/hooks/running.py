@@ -55,6 +55,7 @@ class Hooks:
             "STATE": str(self.state),
             "PATH": str(self.programs),
             "PROC_ROOT": str(folder / "proc"),
+            "GPUSTAT": str(folder / "gpustat"),
         }
         self.answer()
 

@@ -151,6 +151,17 @@ def test_cpus_of_the_job_and_of_each_node(
 
 UUIDS = [f"GPU-0a1b2c3d-0000-1111-2222-33334444555{n}" for n in range(4)]
 _SMI = "#!/bin/bash\ncat <<'END'\n{}\nEND\n"
+# Asked for the MIG mode it says that too.
+_SMI_BY_QUERY = """#!/bin/bash
+case $1 in *mig*) cat <<'END'
+{}
+END
+;; *) cat <<'END'
+{}
+END
+;; esac
+"""
+_INDEXED = "\n".join(f"{n}, {uuid}" for n, uuid in enumerate(UUIDS))
 _LISTED = "\n".join(f"{n}, {uuid}, Disabled" for n, uuid in enumerate(UUIDS))
 
 
@@ -186,6 +197,33 @@ def test_mig_is_told_by_its_own_ids_only(hooks: Hooks, job: dict[str, str]) -> N
     mig = "MIG-9e0c1fd0-aaaa-5bbb-8ccc-000000000001"
     told = hooks.told("prolog", job | {"SLURM_JOB_GPUS": "0", "CUDA_VISIBLE_DEVICES": mig})
     assert gpu_facts(told) == (1, "nvidia", [mig])
+
+
+def test_who_holds_a_gpu_is_left_in_files_until_the_epilog(
+    hooks: Hooks, job: dict[str, str]
+) -> None:
+    folder, dcgm = hooks.folder / "gpustat", hooks.folder / "dcgm"
+    dcgm.mkdir()
+    (dcgm / "2").write_text("99\n")
+    hooks.program("nvidia-smi", _SMI_BY_QUERY.format(_LISTED, _INDEXED))
+    hooks.settings["DCGM_DIR"] = str(dcgm)
+    given = job | {"SLURM_JOB_GPUS": "1,2", "SLURM_JOB_UID": "1000"}
+    other = given | {"SLURM_JOB_ID": "77777", "SLURM_JOBID": "77777", "SLURM_JOB_GPUS": "2"}
+    for environment in (given, given, other):
+        hooks.told("prolog", environment)
+    job_id = given["SLURM_JOB_ID"]
+    line = f"{job_id} 1000\n"
+    assert {path.name: path.read_text() for path in folder.iterdir()} == {
+        UUIDS[1]: line,
+        UUIDS[2]: f"{line}77777 1000\n",
+    }
+    assert {path.name: path.read_text() for path in dcgm.iterdir()} == {
+        "1": f"{job_id}\n",
+        "2": f"99\n{job_id}\n77777\n",
+    }
+    hooks.run("epilog", given)
+    assert {path.name: path.read_text() for path in folder.iterdir()} == {UUIDS[2]: "77777 1000\n"}
+    assert {path.name: path.read_text() for path in dcgm.iterdir()} == {"2": "99\n77777\n"}
 
 
 def test_amd_gpus_are_cards(hooks: Hooks, job: dict[str, str]) -> None:

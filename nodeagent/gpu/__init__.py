@@ -1,0 +1,1 @@
+"""GPUs: what the drivers' libraries and tools tell of them, and which job holds which."""
