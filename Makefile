@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 STAMP := $(VENV)/.kernel
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long test-community lint bench bench-events bench-samples bench-remote-write bench-agent lock clean
+.PHONY: help setup demo test test-long test-community lint bench bench-events bench-samples bench-remote-write bench-agent bench-metrics lock clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -44,7 +44,7 @@ lint: $(STAMP) ## ruff, mypy --strict, import contracts
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 
-bench: bench-samples bench-events bench-remote-write bench-agent ## every benchmark
+bench: bench-samples bench-events bench-remote-write bench-agent bench-metrics ## every benchmark
 
 bench-samples: $(STAMP) ## rows/s through POST /v1/samples beside raw binary COPY
 	@$(BIN)/python -m tests.bench.samples $(BENCH_ARGS)
@@ -57,6 +57,9 @@ bench-remote-write: $(STAMP) ## remote-write beside VictoriaMetrics, Prometheus 
 
 bench-agent: $(STAMP) ## the agent's CPU and memory with 256 jobs and 8 GPUs, beside node_exporter (root)
 	@$(BIN)/python -m tests.bench.agent $(BENCH_ARGS)
+
+bench-metrics: $(STAMP) ## a page of /metrics for 10,000 jobs, beside prometheus_client's generate_latest
+	@$(BIN)/python -m tests.bench.metrics $(BENCH_ARGS)
 
 lock: ## write requirements-dev.txt anew from pyproject.toml's ranges
 	@$(PYTHON) -m tests.lock

@@ -36,7 +36,10 @@ async def open_query(settings: Settings, registry: CollectorRegistry) -> AsyncIt
         jobs = JobsHandler(database)
         yield {
             ("GET", "/metrics"): MetricsHandler(
-                database, registry, QueryMetrics(registry, database)
+                database,
+                registry,
+                QueryMetrics(registry, database),
+                seed_names=settings.seed_metric_names,
             ).all,
             ("GET", "/v1/jobs"): jobs.list,
             ("GET", "/v1/jobs/{id}"): jobs.one,

@@ -1,25 +1,75 @@
 """Every metric that tsobs itself produces, declared once: /metrics and its document derive from
-it.
+it, and so does what reads the past.
 
 A metric is read from a relation of the snapshot (query/snapshot.py): a row a labelled thing, a
-column a value; null means that the series is absent. A counter is a running total, a gauge the
-newest value.
+column a value; what is unknown has no series. A counter is a running total, a gauge the newest
+value. Its history (query/history.py) says what in the samples it follows from.
 """
 
 from __future__ import annotations
 
-from query.declare import counter, gauge, info, sampled, split
+from query.declare import counter, gauge, info, renamed, sampled, split
+from query.history import TIME, History
 from query.metric import Metric
 
-__all__ = ["CATALOGUE", "of_relation"]
+__all__ = ["CATALOGUE", "SEED_NAMES", "of_relation"]
+
+
+def _of_job(value: str) -> History:
+    return History("job_sample", value)
+
+
+def _of_gpu(value: str, weight: str | None = None) -> History:
+    return History("gpu_sample", value, weight)
+
+
+def _of_node(value: str) -> History:
+    return History("node_sample", value)
+
+
+# A GPU's rows at one time are one a job that shares it; their shares add up to 1.
+_HELD_S = "interval_s * share"
+_BUSY_S = "utilization_ratio * interval_s * share"
 
 _JOB = [
     info(
         "job",
         "hpc_job_info",
         "1 for each running job, with what is known of it; join on cluster, job_id and user.",
+        _of_job("1"),
         *("scheduler", "name", "account", "partition", "qos", "restart_count"),
         *("array_job_id", "array_task_id", "het_job_id", "het_offset"),
+    ),
+    *(
+        gauge("job", f"hpc_job_{name}", column, unit, help, _of_job(column))
+        for name, column, unit, help in (
+            ("start_time_seconds", "start_s", "seconds", "When the job started, as Unix time."),
+            ("submit_time_seconds", "submit_s", "seconds", "When it was submitted, as Unix time."),
+            ("time_limit_seconds", "time_limit_s", "seconds", "How long the job may run."),
+            ("priority", "priority", "", "The scheduler's priority of the job."),
+            ("requested_cpus", "requested_cpus", "", "CPUs asked for."),
+            ("requested_memory_bytes", "requested_memory_bytes", "bytes", "Memory asked for."),
+            ("requested_gpus", "requested_gpus", "", "GPUs asked for."),
+            ("allocated_cpus", "allocated_cpus", "", "CPUs given, on all nodes."),
+            ("allocated_memory_bytes", "allocated_memory_bytes", "bytes", "Memory given, in all."),
+            ("allocated_gpus", "allocated_gpus", "", "GPUs given, on all nodes."),
+        )
+    ),
+    gauge(
+        "job_node",
+        "hpc_job_node_allocated_cpus",
+        "allocated_cpus",
+        "",
+        "CPUs that the scheduler gave the job on the node.",
+        _of_job("allocated_cpus"),
+    ),
+    gauge(
+        "job_node",
+        "hpc_job_node_allocated_memory_bytes",
+        "allocated_memory_bytes",
+        "bytes",
+        "Memory that the scheduler gave the job on the node.",
+        _of_job("allocated_memory_bytes"),
     ),
     gauge(
         "job_node",
@@ -27,6 +77,7 @@ _JOB = [
         "runtime_s",
         "seconds",
         "Time since the job started.",
+        _of_job(f"{TIME} - start_s"),
     ),
     gauge(
         "job_node",
@@ -34,6 +85,7 @@ _JOB = [
         "cpu_usage_ratio",
         "percent",
         "CPU use in the newest interval, of the CPUs allocated on the node (0-100).",
+        _of_job("(cpu_user_s + cpu_system_s) / (interval_s * cpus_allocated)"),
     ),
     gauge(
         "job_node",
@@ -41,6 +93,7 @@ _JOB = [
         "memory_used_bytes",
         "bytes",
         "Memory charged to the job, page cache included.",
+        _of_job("memory_used_bytes"),
     ),
     gauge(
         "job_node_gpu",
@@ -48,6 +101,23 @@ _JOB = [
         "utilization_ratio",
         "percent",
         "Mean utilisation of the job's GPUs on the node, weighted by the share it holds (0-100).",
+        _of_gpu("utilization_ratio", weight="share"),
+    ),
+    counter(
+        "job_node",
+        "hpc_job_sampled_seconds_total",
+        "known_s",
+        "seconds",
+        "Time that the job's samples cover.",
+        _of_job("interval_s"),
+    ),
+    counter(
+        "job_node",
+        "hpc_job_cpu_capacity_seconds_total",
+        "cpu_capacity_s",
+        "seconds",
+        "CPU time on offer while its use was known: CPUs allocated × time.",
+        _of_job("interval_s * cpus_allocated + 0 * (cpu_user_s + cpu_system_s)"),
     ),
     *sampled(
         "job_node",
@@ -69,7 +139,7 @@ _JOB = [
 
 _JOB_GPU = [
     *(
-        gauge("job_gpu", f"hpc_job_gpu_device_{name}", column, unit, help)
+        gauge("job_gpu", f"hpc_job_gpu_device_{name}", column, unit, help, _of_gpu(column))
         for name, column, unit, help in (
             ("utilization_percent", "utilization_ratio", "percent", "Use of the GPU (0-100)."),
             ("memory_used_bytes", "memory_used_bytes", "bytes", "GPU memory in use."),
@@ -79,11 +149,26 @@ _JOB_GPU = [
         )
     ),
     *(
-        counter("job_gpu", f"hpc_job_gpu_device_{name}_total", column, unit, help)
-        for name, column, unit, help in (
-            ("held_seconds", "known_s", "seconds", "Time that the job held the GPU, by share."),
-            ("busy_seconds", "busy_s", "seconds", "Of the time held, that with a kernel running."),
-            ("energy_joules", "energy_j", "joules", "The job's share of the energy used."),
+        counter("job_gpu", f"hpc_job_gpu_device_{name}_total", column, unit, help, _of_gpu(value))
+        for name, column, unit, help, value in (
+            (
+                *(
+                    "held_seconds",
+                    "known_s",
+                    "seconds",
+                    "Time that the job held the GPU, by share.",
+                ),
+                _HELD_S,
+            ),
+            (
+                *("busy_seconds", "busy_s", "seconds"),
+                "Of the time held, that with a kernel running.",
+                _BUSY_S,
+            ),
+            (
+                *("energy_joules", "energy_j", "joules", "The job's share of the energy used."),
+                "energy_j * share",
+            ),
         )
     ),
 ]
@@ -93,10 +178,24 @@ _GPU = [
         "gpu",
         "hpc_gpu_info",
         "1 for each GPU; parent_gpu is the device of a MIG instance.",
+        _of_gpu("1"),
         *("model", "parent_gpu"),
     ),
     counter(
-        "gpu", "hpc_gpu_busy_seconds_total", "busy_s", "seconds", "Time with a kernel running."
+        "gpu",
+        "hpc_gpu_sampled_seconds_total",
+        "known_s",
+        "seconds",
+        "Time that the GPU's samples cover.",
+        _of_gpu(_HELD_S),
+    ),
+    counter(
+        "gpu",
+        "hpc_gpu_busy_seconds_total",
+        "busy_s",
+        "seconds",
+        "Time with a kernel running.",
+        _of_gpu(_BUSY_S),
     ),
     *sampled(
         "gpu",
@@ -116,16 +215,22 @@ _GPU = [
     ),
 ]
 
+# A kernel without one of the rarer modes spends no time in it.
+_NODE_BUSY_S = (
+    "(cpu_user_s + cpu_system_s + zero(cpu_nice_s) + zero(cpu_irq_s)"
+    " + zero(cpu_softirq_s) + zero(cpu_steal_s))"
+)
 _CPU_MODES = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
 
 _NODE = [
-    info("node", "hpc_node_info", "1 for each node.", "agent_version"),
+    info("node", "hpc_node_info", "1 for each node.", _of_node("1"), "agent_version"),
     gauge(
         "node",
         "hpc_node_cpu_usage_percent",
         "cpu_usage_ratio",
         "percent",
         "CPU time in the newest interval that was not idle (0-100).",
+        _of_node(f"{_NODE_BUSY_S} / ({_NODE_BUSY_S} + cpu_idle_s + zero(cpu_iowait_s))"),
     ),
     gauge(
         "node",
@@ -133,6 +238,7 @@ _NODE = [
         "memory_used_bytes",
         "bytes",
         "Memory that new work could not have: total less available.",
+        _of_node("memory_total_bytes - memory_available_bytes"),
     ),
     gauge(
         "node",
@@ -140,6 +246,7 @@ _NODE = [
         "gpu_utilization_ratio",
         "percent",
         "Mean utilisation of the node's GPUs (0-100).",
+        _of_gpu("utilization_ratio", weight="share"),
     ),
     gauge("node", "hpc_node_jobs", "jobs", "", "Running jobs that are sampled on the node."),
     gauge(
@@ -148,6 +255,15 @@ _NODE = [
         "last_sample_s",
         "seconds",
         "End of the newest interval sampled, as Unix time.",
+        _of_node(TIME),
+    ),
+    counter(
+        "node",
+        "hpc_node_sampled_seconds_total",
+        "known_s",
+        "seconds",
+        "Time that the node's samples cover.",
+        _of_node("interval_s"),
     ),
     split(
         "node",
@@ -196,6 +312,18 @@ _SERVICE = [
 ]
 
 CATALOGUE: tuple[Metric, ...] = (*_JOB, *_JOB_GPU, *_GPU, *_NODE, *_SERVICE)
+
+# Names of an older system that promtool objects to, for panels that ask for them (the setting
+# seed_metric_names).
+SEED_NAMES: tuple[Metric, ...] = tuple(
+    renamed(metric, older)
+    for metric in CATALOGUE
+    for name, older in (
+        ("hpc_node_jobs", "hpc_node_job_count"),
+        ("hpc_jobs", "hpc_job_state_total"),
+    )
+    if metric.name == name
+)
 
 
 def of_relation(relation: str) -> tuple[Metric, ...]:

@@ -1,9 +1,11 @@
-"""What a metric is, and by which labels its series are told apart."""
+"""What a metric is, by which labels its series are told apart, and where its past is."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 from typing import NamedTuple
+
+from query.history import History
 
 __all__ = ["LABELS", "Metric", "MetricType", "Source"]
 
@@ -16,11 +18,13 @@ class MetricType(StrEnum):
 
 
 class Source(NamedTuple):
-    """Where a value comes from: a column, what it is multiplied with, and a label of its own."""
+    """Where a value comes from: a column, what it is multiplied with, a label of its own, and the
+    same value in samples (None: it is only known now)."""
 
     column: str
     scale: float = 1.0
     label: tuple[str, str] | None = None
+    history: History | None = None
 
 
 class Metric(NamedTuple):
@@ -38,7 +42,12 @@ class Metric(NamedTuple):
     def label_names(self) -> tuple[str, ...]:
         """Every label of a series, in the order of the text."""
         own = self.sources[0].label
-        return tuple(label for label, _ in self.labels) + ((own[0],) if own else ())
+        return ((own[0],) if own else ()) + tuple(label for label, _ in self.labels)
+
+    @property
+    def family(self) -> str:
+        """The name as OpenMetrics declares it: a counter's without `_total`."""
+        return self.name.removesuffix("_total") if self.type is MetricType.COUNTER else self.name
 
 
 _CLUSTER = ("cluster", "cluster")

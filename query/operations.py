@@ -174,7 +174,7 @@ def _json(name: str, help: str) -> dict[int, Answer]:
 OPERATIONS = {
     ("GET", "/metrics"): Operation(
         "What is alive now, for Prometheus",
-        {200: Answer("text format 0.0.4", _TEXT, "text/plain")},
+        {200: Answer("text 0.0.4, or OpenMetrics 1.0.0 when asked for", _TEXT, "text/plain")},
     ),
     ("GET", "/v1/jobs"): Operation(
         "Jobs",

@@ -41,6 +41,11 @@ class QueryMetrics:
             "Size of the last page of /metrics before compression.",
             registry=registry,
         )
+        self.label_texts = Gauge(
+            "tsobs_query_metrics_label_texts",
+            "Label sets that are kept for the next page of /metrics.",
+            registry=registry,
+        )
         self.job_nodes = Gauge(
             "tsobs_query_metrics_job_nodes",
             "Jobs on nodes that the last page of /metrics showed.",

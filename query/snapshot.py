@@ -1,15 +1,18 @@
-"""What /metrics shows, read in one snapshot, and the runs of a job merged into one series."""
+"""What /metrics shows, read in one snapshot, and the relations of the catalogue made of it."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from query.catalogue import of_relation
 from query.jobcounts import JobCounter, JobCounts
-from query.metric import LABELS, MetricType
-from tsobs.db import Database
+from query.jobgpus import gpu_use, still_sampled
+from query.metric import MetricType
+from query.runs import merge_runs
+from query.table import Table, read_table
+from tsobs.db import Connection, Database
 from tsobs.row import Row
 from tsobs.viewer import Viewer
 
@@ -17,15 +20,15 @@ __all__ = ["Snapshot", "read_snapshot", "relations"]
 
 
 class Snapshot(NamedTuple):
-    """Rows as read: what is alive, and the totals of other runs of the same jobs."""
+    """Columns as they came: what is alive, and the totals of other runs of the same jobs."""
 
-    job_node: Sequence[Row]
-    job_node_totals: Sequence[Row]
-    job_gpu: Sequence[Row]
-    job_gpu_totals: Sequence[Row]
-    job_node_gpu: Sequence[Row]
-    gpu: Sequence[Row]
-    node: Sequence[Row]
+    job: Row
+    job_node: Row
+    job_node_totals: Row | None
+    job_gpu: Row
+    job_gpu_totals: Row | None
+    gpu: Row
+    node: Row
     counts: JobCounts
     last_collect_s: float | None
 
@@ -35,80 +38,98 @@ async def read_snapshot(database: Database, counter: JobCounter, viewer: Viewer)
     bounds = (viewer.cluster, viewer.user)
     async with database.transaction(readonly=True) as connection:
         await connection.execute("plan_for_metrics")
-        job_node = await connection.fetch("metrics_job_node", *bounds)
         others = [row["job_key"] for row in await connection.fetch("metrics_other_runs", *bounds)]
+        totals = others or None
         return Snapshot(
-            job_node=job_node,
-            job_node_totals=await connection.fetch("metrics_job_node_of_runs", others),
-            job_gpu=await connection.fetch("metrics_job_gpu", *bounds),
-            job_gpu_totals=await connection.fetch("metrics_job_gpu_of_runs", others),
-            job_node_gpu=await connection.fetch("metrics_job_node_gpu", *bounds),
-            gpu=await connection.fetch("metrics_gpu", viewer.cluster),
-            node=await connection.fetch("metrics_node", viewer.cluster),
+            job=await _columns(connection, "metrics_job", *bounds),
+            job_node=await _columns(connection, "metrics_job_node", *bounds),
+            job_node_totals=totals
+            and await _columns(connection, "metrics_job_node_of_runs", others),
+            job_gpu=await _columns(connection, "metrics_job_gpu", *bounds),
+            job_gpu_totals=totals and await _columns(connection, "metrics_job_gpu_of_runs", others),
+            gpu=await _columns(connection, "metrics_gpu", viewer.cluster),
+            node=await _columns(connection, "metrics_node", viewer.cluster),
             counts=await counter.read(connection, viewer),
             last_collect_s=await connection.fetchval("metrics_service", viewer.cluster),
         )
 
 
-def relations(snapshot: Snapshot) -> dict[str, Sequence[Row]]:
+async def _columns(connection: Connection, name: str, *args: Any) -> Row:
+    row = await connection.fetchrow(name, *args)
+    assert row is not None  # aggregates of all rows are one row
+    return row
+
+
+def relations(snapshot: Snapshot) -> dict[str, Table]:
     """The rows of each relation of the catalogue, one a label set."""
-    job_node = merge_runs("job_node", _named(snapshot.job_node), snapshot.job_node_totals)
-    jobs_on = Counter(row["node_id"] for row in snapshot.job_node)
+    job, gpu, node = (read_table(row) for row in (snapshot.job, snapshot.gpu, snapshot.node))
+    every_job_node = _started(job, read_table(snapshot.job_node))
+    is_gone = every_job_node.numbers["is_gone"] > 0
+    seen, gone = every_job_node.keep(~is_gone), every_job_node.keep(is_gone)
+    alive = _named(seen)
+    job_gpu = _started(job, _without(gone, still_sampled(read_table(snapshot.job_gpu), gpu)))
+    job = job.keep(np.isin(job.numbers["job_key"], alive.numbers["job_key"]))
     by_state = snapshot.counts.by_state
+    last_collect_s = np.nan if snapshot.last_collect_s is None else snapshot.last_collect_s
     return {
-        "job": merge_runs("job", job_node),
-        "job_node": job_node,
-        "job_node_gpu": merge_runs("job_node_gpu", _named(snapshot.job_node_gpu)),
-        "job_gpu": merge_runs("job_gpu", snapshot.job_gpu, snapshot.job_gpu_totals),
-        "gpu": snapshot.gpu,
-        "node": [{**dict(row), "jobs": jobs_on[row["node_id"]]} for row in snapshot.node],
-        "job_state": [{"state": state, "jobs": jobs} for state, jobs in by_state.items()],
-        "service": [{"jobs_ever": snapshot.counts.ever, "last_collect_s": snapshot.last_collect_s}],
+        "job": _with_info(merge_runs("job", job)),
+        "job_node": _merged("job_node", alive, snapshot.job_node_totals),
+        "job_node_gpu": merge_runs("job_node_gpu", _named(gpu_use(job_gpu))),
+        "job_gpu": _merged("job_gpu", job_gpu, snapshot.job_gpu_totals),
+        "gpu": _with_info(gpu),
+        "node": _with_info(node.with_numbers(jobs=_jobs_on(node, seen))),
+        "job_state": Table(
+            len(by_state), {"state": [*by_state]}, {"jobs": np.array([*by_state.values()], float)}
+        ),
+        "service": Table(
+            1,
+            {},
+            {
+                "jobs_ever": np.array([float(snapshot.counts.ever)]),
+                "last_collect_s": np.array([last_collect_s]),
+            },
+        ),
     }
 
 
-def _named(rows: Iterable[Row]) -> list[Row]:
-    return [row for row in rows if not row["is_waiting"]]
+def _started(job: Table, table: Table) -> Table:
+    """Rows of jobs with what `job` says of their start; it has them all."""
+    order = np.argsort(job.numbers["job_key"])
+    at = order[np.searchsorted(job.numbers["job_key"][order], table.numbers["job_key"])]
+    names = ("started_s", "start_s", "runtime_s")
+    return table.with_numbers(**{name: job.numbers[name][at] for name in names})
 
 
-def merge_runs(relation: str, rows: Sequence[Row], totals: Sequence[Row] = ()) -> Sequence[Row]:
-    """One row a label set: the newest run's gauges, and the counters of all runs together.
-
-    `totals` are of other runs; those without a living run of the same labels make no series.
-    """
-    labels = [column for _, column in LABELS[relation]]
-    keys = [tuple([row[column] for column in labels]) for row in rows]
-    if not totals and len(set(keys)) == len(rows):
-        return rows
-    runs: dict[tuple[Any, ...], list[Row]] = {}
-    for key, row in zip(keys, rows, strict=True):
-        runs.setdefault(key, []).append(row)
-    ended: dict[tuple[Any, ...], list[Row]] = {}
-    for row in totals:
-        key = tuple([row[column] for column in labels])
-        if key in runs and row["job_key"] not in [run["job_key"] for run in runs[key]]:
-            ended.setdefault(key, []).append(row)
-    counters = _counters(relation)
-    return [
-        _merge(group, ended.get(key, []), counters) if len(group) > 1 or key in ended else group[0]
-        for key, group in runs.items()
-    ]
+def _named(table: Table) -> Table:
+    return table.keep(table.numbers["is_waiting"] == 0)
 
 
-def _merge(alive: Sequence[Row], ended: Sequence[Row], counters: Iterable[str]) -> Row:
-    newest = max(alive, key=lambda row: (row["started_at"], row["job_key"]))
-    return {**dict(newest), **{name: _total([*alive, *ended], name) for name in counters}}
+def _without(gone: Table, table: Table) -> Table:
+    """The rows of jobs that are still on their node."""
+    if not gone.rows:
+        return table
+    ended = set(zip(gone.numbers["job_key"].tolist(), gone.texts["node"], strict=True))
+    rows = zip(table.numbers["job_key"].tolist(), table.texts["node"], strict=True)
+    return table.keep(np.array([row not in ended for row in rows], dtype=bool))
 
 
-def _total(rows: Iterable[Row], column: str) -> float | None:
-    known = [row[column] for row in rows if row[column] is not None]
-    return sum(known) if known else None
-
-
-def _counters(relation: str) -> list[str]:
-    return [
+def _merged(relation: str, table: Table, totals: Row | None) -> Table:
+    counters = [
         source.column
         for metric in of_relation(relation)
         if metric.type is MetricType.COUNTER
         for source in metric.sources
     ]
+    return merge_runs(relation, table, counters, read_table(totals) if totals else None)
+
+
+def _with_info(table: Table) -> Table:
+    return table.with_numbers(info=np.ones(table.rows))
+
+
+def _jobs_on(node: Table, seen: Table) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """How many jobs are sampled on each node."""
+    ids, counts = np.unique(seen.numbers["node_id"], return_counts=True)
+    places = np.searchsorted(ids, node.numbers["node_id"])
+    found = np.append(ids, -1)[places] == node.numbers["node_id"]
+    return np.where(found, np.append(counts, 0)[places], 0).astype(float)

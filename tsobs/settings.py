@@ -131,6 +131,13 @@ class Settings:
     query_connections: int = _setting(
         kinds.integer(1, 100), 8, "database connections for reading, per process"
     )
+    seed_metric_names: bool = _setting(
+        kinds.switch(),
+        False,
+        "also serve hpc_node_jobs and hpc_jobs by their older names, hpc_node_job_count and "
+        "hpc_job_state_total, for dashboards that have them",
+        aliases=("SEED_METRIC_NAMES",),
+    )
     ingest_flush_ms: int = _setting(
         kinds.integer(1, 200),
         200,

@@ -21,14 +21,14 @@ NAMES = [
 ]
 # The statement behind each relation of the catalogue; the others are made of these.
 STATEMENTS = {
-    "job": "metrics_job_node",
+    "job": "metrics_job",
     "job_node": "metrics_job_node",
-    "job_node_gpu": "metrics_job_node_gpu",
     "job_gpu": "metrics_job_gpu",
     "gpu": "metrics_gpu",
     "node": "metrics_node",
 }
-COUNTED_HERE = {("node", "jobs")}
+COUNTED_HERE = {("node", "jobs"), ("job_node", "runtime_s")}
+COUNTED_HERE |= {(relation, "info") for relation in ("job", "gpu", "node")}
 
 
 async def test_every_handler_has_a_route(database_url: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import json
 import subprocess
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -14,7 +13,7 @@ import pytest
 from aiohttp import ClientSession
 
 from query.catalogue import CATALOGUE
-from query.exposition import CONTENT_TYPE
+from query.negotiation import TEXT
 from tests.fix_proxy import Proxy
 from tests.integration.query.conftest import Asker, series
 from tests.integration.query.site import Site
@@ -35,9 +34,19 @@ async def fill(site: Site) -> tuple[int, int, int]:
     node = await site.node(
         agent_version="0.1.0", cpu_usage_ratio=0.25, **columns("node_sample", 100)
     )
-    job = await site.job(name='x"y\\z\nw', account="physics", partition="gpu", qos="high")
-    await site.job_node(job, node, cpu_usage_ratio=0.25, **columns("job_sample", 200))
-    gpu = await site.gpu(node, model="H200", busy_s=50.0, **columns("gpu_sample", 0.5))
+    job = await site.job(
+        name='x"y\\z\nw', account="physics", partition="gpu", qos="high", priority=7,
+        submit_at=site.at(-4000), time_limit_s=7200.0, requested_cpus=4.0, allocated_cpus=8.0,
+        requested_memory_bytes=2**34, allocated_memory_bytes=2**35, requested_gpus=1.0,
+        allocated_gpus=2.0,
+    )  # fmt: skip
+    await site.job_node(
+        job, node, cpu_usage_ratio=0.25, known_s=300.0, cpu_capacity_s=1200.0,
+        allocated_cpus=6.0, allocated_memory_bytes=2**33, **columns("job_sample", 200)
+    )  # fmt: skip
+    gpu = await site.gpu(
+        node, model="H200", busy_s=50.0, known_s=70.0, **columns("gpu_sample", 0.5)
+    )
     await site.job_gpu(
         job, gpu, node, utilization_ratio=0.5, memory_used_bytes=1e9, power_w=300.0,
         temperature_celsius=55.0, known_s=40.0, busy_s=20.0, energy_j=9e3,
@@ -55,7 +64,7 @@ def lint(promtool: Path, text: str) -> tuple[int, str, str]:
 async def test_promtool_finds_nothing_to_say(site: Site, ask: Asker, prometheus_bin: Path) -> None:
     await fill(site)
     answer = await ask("/metrics")
-    assert answer.headers["Content-Type"] == CONTENT_TYPE
+    assert answer.headers["Content-Type"] == TEXT
     assert await asyncio.to_thread(lint, prometheus_bin / "promtool", answer.text) == (0, "", "")
 
 
@@ -79,6 +88,14 @@ async def test_values_come_from_their_columns(site: Site, ask: Asker) -> None:
     assert found[series("hpc_job_gpu_device_utilization_percent", job_id="1", **G1)] == 50.0
     assert found[series("hpc_gpu_busy_seconds_total", **G1)] == 50.0
     assert found[series("hpc_gpu_info", model="H200", parent_gpu="", **G1)] == 1
+    assert found[series("hpc_gpu_sampled_seconds_total", **G1)] == 70.0
+    assert found[series("hpc_job_sampled_seconds_total", **J1)] == 300.0
+    assert found[series("hpc_job_cpu_capacity_seconds_total", **J1)] == 1200.0
+    assert found[series("hpc_job_node_allocated_cpus", **J1)] == 6.0
+    whole = {name: value for name, value in J1.items() if name != "node"}
+    assert found[series("hpc_job_allocated_memory_bytes", **whole)] == 2**35
+    assert found[series("hpc_job_start_time_seconds", **whole)] == site.at(-3600).timestamp()
+    assert found[series("hpc_job_time_limit_seconds", **whole)] == 7200.0
     assert found[series("hpc_node_cpu_seconds_total", mode="idle", **N1)] == node["cpu_idle_s"]
     assert found[series("hpc_node_cpu_load", **N1)] == node["load1"]
     used = node["memory_total_bytes"] - node["memory_available_bytes"]
@@ -245,7 +262,7 @@ async def test_gzip_when_asked_for(site: Site, ask: Asker) -> None:
     ask.session.headers["Accept-Encoding"] = "identity"
     plain = await ask("/metrics")
     assert "Content-Encoding" not in plain.headers
-    assert plain.headers["Vary"] == "Accept-Encoding"
+    assert plain.headers["Vary"] == "Accept, Accept-Encoding"
     async with ask.session.get(
         f"{ask.url}/metrics", headers={"Accept-Encoding": "gzip"}, auto_decompress=False
     ) as response:
@@ -276,44 +293,3 @@ async def test_a_database_that_is_away_is_a_503(
     await database_proxy.cut()
     answer = await ask("/metrics")
     assert (answer.status, answer.json["error"]) == (503, "unavailable")
-
-
-async def test_prometheus_scrapes_it(
-    site: Site, ask: Asker, prometheus_bin: Path, tmp_path: Path, unused_tcp_port: int
-) -> None:
-    await fill(site)
-    host = ask.url.removeprefix("http://")
-    (tmp_path / "p.yml").write_text(
-        "global: {scrape_interval: 1s, scrape_timeout: 1s}\n"
-        f"scrape_configs: [{{job_name: tsobs, static_configs: [{{targets: ['{host}']}}]}}]\n"
-    )
-    address = f"127.0.0.1:{unused_tcp_port}"
-    running = await asyncio.create_subprocess_exec(
-        str(prometheus_bin / "prometheus"),
-        f"--config.file={tmp_path / 'p.yml'}",
-        f"--storage.tsdb.path={tmp_path / 'data'}",
-        f"--web.listen-address={address}",
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    try:
-        result = await _query(ask, address, "hpc_job_cpu_user_seconds_total")
-    finally:
-        running.terminate()
-        await running.wait()
-    assert {name: result["metric"][name] for name in J1} | {"node": "n1"} == J1
-    assert float(result["value"][1]) == 200
-
-
-async def _query(ask: Asker, address: str, query: str) -> Any:
-    async with asyncio.timeout(30):
-        while True:
-            await asyncio.sleep(0.2)
-            try:
-                url = f"http://{address}/api/v1/query?query={query}"
-                async with ask.session.get(url) as response:
-                    found = json.loads(await response.text())
-            except (OSError, ValueError):
-                continue
-            if found.get("data", {}).get("result"):
-                return found["data"]["result"][0]

@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from query.catalogue import CATALOGUE, of_relation
+from query.catalogue import CATALOGUE, SEED_NAMES, of_relation
+from query.history import TIME, names
 from query.metric import Metric, MetricType
 from tsobs.columns import TABLES, Kind
 
@@ -42,6 +43,7 @@ def test_a_metric_is_declared_whole(metric: Metric) -> None:
     assert metric.help.endswith((".", ")."))
     assert "\n" not in metric.help
     assert "\\" not in metric.help
+    assert '"' not in metric.help
     assert metric.sources
     assert len(set(metric.label_names)) == len(metric.label_names)
     assert (metric.type is MetricType.COUNTER) == metric.name.endswith("_total")
@@ -61,6 +63,44 @@ def test_names_are_unique() -> None:
 
 def test_the_older_names_are_there() -> None:
     assert {metric.name for metric in CATALOGUE} >= OLDER_NAMES
+
+
+def test_older_names_that_are_no_good_are_the_same_metrics() -> None:
+    assert {metric.name for metric in SEED_NAMES} == {"hpc_node_job_count", "hpc_job_state_total"}
+    for metric in SEED_NAMES:
+        [same] = [each for each in CATALOGUE if each._replace(name=metric.name) == metric]
+        assert same.name in ("hpc_node_jobs", "hpc_jobs")
+
+
+def test_families_are_unique() -> None:
+    """OpenMetrics takes `_total` off a counter's name."""
+    families = [metric.family for metric in CATALOGUE]
+    assert len(set(families)) == len(families)
+    assert not [name for name in families if name.endswith(("_created", "_bucket", "_count"))]
+
+
+# What has no past: counts of what there is, of jobs and nodes as they are now.
+ONLY_NOW = {
+    *("hpc_node_jobs", "hpc_jobs", "hpc_job_total"),
+    "hpc_exporter_last_collect_timestamp_seconds",
+}
+
+
+@pytest.mark.parametrize("metric", CATALOGUE, ids=lambda metric: metric.name)
+def test_a_metric_knows_where_its_past_is(metric: Metric) -> None:
+    for source in metric.sources:
+        assert (source.history is None) == (metric.name in ONLY_NOW)
+        if source.history is None:
+            continue
+        table = TABLES[source.history.table]
+        there = {TIME, *table.keys, *(column.name for column in table.columns)}
+        own = names(source.history.value) - there
+        if source.history.weight is not None:
+            assert metric.type is MetricType.GAUGE
+            assert source.history.weight in there
+        # A total follows from the samples alone; a gauge may be a value that stands with the job.
+        assert not own or metric.type is MetricType.GAUGE
+        assert own <= {source.column, "start_s"}
 
 
 @pytest.mark.parametrize(

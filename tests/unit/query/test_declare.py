@@ -1,7 +1,8 @@
 from __future__ import annotations
 
-from query.declare import counter, gauge, info, sampled, split
-from query.metric import MetricType
+from query.declare import counter, gauge, info, renamed, sampled, split
+from query.history import History
+from query.metric import MetricType, Source
 
 
 def test_percent_comes_from_a_ratio() -> None:
@@ -29,10 +30,23 @@ def test_a_split_counter_has_a_source_a_label_value() -> None:
 
 
 def test_an_info_metric_carries_more_labels() -> None:
-    metric = info("gpu", "hpc_gpu_info", "X.", "model")
+    metric = info("gpu", "hpc_gpu_info", "X.", History("gpu_sample", "1"), "model")
     assert metric.label_names == ("cluster", "node", "gpu_id", "gpu_vendor", "model")
 
 
 def test_a_counter_is_a_column_as_it_is() -> None:
     metric = counter("job_gpu", "g_total", "busy_s", "seconds", "X.")
-    assert metric.sources == (("busy_s", 1.0, None),)
+    assert metric.sources == (Source("busy_s"),)
+
+
+def test_a_sampled_column_knows_where_its_past_is() -> None:
+    [user] = sampled("job_node", "hpc_job_", "cpu_user_s")
+    assert user.sources[0].history == History("job_sample", "cpu_user_s")
+    power, energy = sampled("gpu", "hpc_gpu_", "power_w", "energy_j")
+    assert power.sources[0].history == History("gpu_sample", "power_w")
+    assert energy.sources[0].history == History("gpu_sample", "energy_j * share")
+
+
+def test_the_same_under_another_name() -> None:
+    metric = counter("job_gpu", "g_total", "busy_s", "seconds", "X.")
+    assert renamed(metric, "h_total") == metric._replace(name="h_total")
