@@ -21,7 +21,7 @@ SOURCE = FOLDER / "kernel.c"
 KERNEL = FOLDER / "_kernel.abi3.so"
 # One binary for every Python from 3.11 on, as kernel.c's Py_LIMITED_API says.
 PYTHON_TAG = "cp311-abi3"
-FLAGS = ("-O2", "-std=c11", "-Wall", "-Wextra", "-fPIC", "-shared", "-fvisibility=hidden")
+FLAGS = ("-O3", "-std=c11", "-Wall", "-Wextra", "-fPIC", "-shared", "-fvisibility=hidden")
 
 
 class CustomBuildHook(BuildHookInterface):  # type: ignore[type-arg]

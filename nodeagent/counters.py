@@ -9,7 +9,6 @@ adds up.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import NamedTuple
 
 __all__ = ["Base", "counter_key", "job_deltas", "next_base", "node_deltas"]
@@ -44,31 +43,23 @@ def job_deltas(
     back."""
     deltas: dict[str, int | None] = {}
     for key, value in counters.items():
-        controller, column, part = _split(key)
-        _add(deltas, column, _job_delta(base, controller, dirs.get(controller), key, value, part))
+        controller, _, rest = key.partition(":")
+        column, _, part = rest.partition("|")
+        _add(deltas, column, _job_delta(base, dirs.get(controller), key, value, bool(part)))
     return deltas
 
 
-@lru_cache(maxsize=16_384)
-def _split(key: str) -> tuple[str, str, str]:
-    # Each key is met again in each round.
-    controller, _, rest = key.partition(":")
-    column, _, part = rest.partition("|")
-    return controller, column, part
-
-
-def _job_delta(
-    base: Base, controller: str, inode: int | None, key: str, value: int, part: str
-) -> int | None:
+def _job_delta(base: Base, inode: int | None, key: str, value: int, is_part: bool) -> int | None:
     if base.kind == "unknown":
         return None
+    controller = key.partition(":")[0]
     # Absent at the last reading, or recreated since: all it counts was used since then.
     # (No inode: the directory is gone by now, and this was its last reading.)
     if base.kind == "zero" or base.dirs.get(controller) != (inode or base.dirs.get(controller, -1)):
         return value
     old = base.counters.get(key)
     if old is None:
-        return value if part else None
+        return value if is_part else None
     return value - old if value >= old else None
 
 
@@ -111,19 +102,25 @@ def next_base(
     read again. `parts`, when given, are the parts that still exist; counters of others are
     forgotten.
     """
-    still_there = {name for name, inode in dirs.items() if base.dirs.get(name) == inode}
-    kept = {}
-    if base.kind == "known":
-        for key, old in base.counters.items():
-            controller, _, part = _split(key)
-            if controller in still_there and (not part or parts is None or part in parts):
-                kept[key] = old
+    kept = {
+        key: old
+        for key, old in base.counters.items()
+        if base.kind == "known" and _still_there(key, base.dirs, dirs, parts)
+    }
     for key, value in counters.items():
-        controller, _, part = _split(key)
-        if controller not in dirs or (part and parts is not None and part not in parts):
+        if not _still_there(key, dirs, dirs, parts):
             continue
         old = kept.get(key, value)
-        # Nearly no counter steps back.
-        if old <= value or old - value > _MAY_STEP_BACK.get(key, -1):
+        if not 0 < old - value <= _MAY_STEP_BACK.get(key, -1):
             kept[key] = value
     return Base("known", kept, dict(dirs), boot, wall)
+
+
+def _still_there(
+    key: str, then: Mapping[str, int], now: Mapping[str, int], parts: frozenset[str] | None
+) -> bool:
+    controller = key.partition(":")[0]
+    if controller not in now or then.get(controller) != now[controller]:
+        return False
+    part = key.partition("|")[2]
+    return not part or parts is None or part in parts

@@ -17,8 +17,6 @@ __all__ = ["Enquiry"]
 
 _FIRST_S = 0.1
 _LONGEST_S = 120.0
-# After the kernel told that memory ran out, kills are counted for so long; else now and then.
-_KILL_COUNTED_S, _COUNT_EVERY_S, _LOOK_S = 5.0, 60.0, 2.0
 # A job's steps are watched to their end through one process each, at most so many.
 _MAX_LEADERS = 4
 
@@ -32,18 +30,10 @@ class Enquiry:
         self._ask_at = 0.0
         self._leaders: dict[int, int] = {}
         self._oom = OomNotice()
-        self._oom_heard = True
-        self._count_until = 0.0
 
     def ask(self, job: LiveJob, at: Instant) -> None:
         """Ask if it is time to."""
         self._oom.cover(job.dirs)
-        job.dirs.kills_are_told = self._oom.tells() and at.boot >= self._count_until
-        if self._oom_heard:
-            self._oom_heard = False
-            self._count_until = at.boot + _KILL_COUNTED_S
-        elif at.boot >= self._count_until + _COUNT_EVERY_S:
-            self._count_until = at.boot + _LOOK_S
         if at.boot < self._ask_at:
             return
         self._asked += 1
@@ -60,12 +50,6 @@ class Enquiry:
         if learned.facts is not None and job.uid is not None:
             self._ask_at = float("inf")
 
-    def is_followed(self, job: LiveJob) -> bool:
-        """Tell whether the kernel says when the job ends and when its memory runs out, and nothing
-        is left to be asked soon."""
-        told = job.dirs.kills_are_told or not job.dirs.has("memory")
-        return told and bool(self._leaders) and self._ask_at == float("inf")
-
     def renew(self) -> None:
         """Ask again soon: there is a new step."""
         self._asked, self._ask_at = 0, 0.0
@@ -79,7 +63,6 @@ class Enquiry:
         """Let go of what was told; of the job's processes, others are asked again soon. Tell
         whether memory ran out."""
         is_oom = self._oom.drain()
-        self._oom_heard = self._oom_heard or is_oom
         for pid, handle in list(self._leaders.items()):
             if select.select([handle], [], [], 0)[0]:
                 os.close(handle)

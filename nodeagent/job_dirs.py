@@ -5,10 +5,9 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from nodeagent.collector import NoData
 from nodeagent.paths import Paths
@@ -22,8 +21,6 @@ _GONE = (errno.ENODEV, errno.ENOENT)
 # Deeper than job/step/user/task, and an end to any loop.
 _MAX_DEPTH = 6
 _YOUNG_LOOKS = 3
-# Of so many quick looks one goes through the whole tree.
-_LOOKS_PER_WALK = 5
 
 
 class CgroupDir(NamedTuple):
@@ -41,8 +38,6 @@ class _Tree:
         self.links: dict[str, int] = {}
         # Slurm makes the directories of a step one by one: look at all of them for some more times.
         self.young = _YOUNG_LOOKS
-        self.quick_looks = 0
-        self.notes: dict[str, Any] = {}
 
 
 class FileBudget:
@@ -63,9 +58,6 @@ class JobDirs:
         self._files: dict[tuple[str, str, str], int] = {}
         self._missing: set[tuple[str, str, str]] = set()
         self._trees: dict[str, _Tree] = {}
-        self._looked: dict[str, bool] | None = None
-        self.kills_are_told = False
-        """The kernel tells (v1) when memory runs out, and has told of nothing lately."""
 
     def has(self, controller: str) -> bool:
         """Tell whether the job has a directory under this controller."""
@@ -105,15 +97,6 @@ class JobDirs:
         """Return the descriptor of a file that is kept open, to poll it."""
         return self._files.get((controller, "", name))
 
-    @contextmanager
-    def one_look(self) -> Iterator[None]:
-        """Take all that is asked inside as one look: each tree is gone through once."""
-        self._looked = {}
-        try:
-            yield
-        finally:
-            self._looked = None
-
     def parts(self, controller: str, *, quick: bool = False) -> dict[str, int]:
         """Return the directories of the job's tree, path below the job's own ("") → inode.
 
@@ -122,31 +105,12 @@ class JobDirs:
         if controller not in self.dirs:
             return {}
         tree = self._trees.get(controller)
-        if self._looked is not None:
-            was_quick = self._looked.get(controller)
-            if tree is not None and was_quick is not None and was_quick <= quick:
-                return tree.parts
-            self._looked[controller] = quick
-        if tree is not None:
-            tree.quick_looks = tree.quick_looks + 1 if quick and not tree.young else 0
-            quick = 0 < tree.quick_looks < _LOOKS_PER_WALK
-            tree.quick_looks = tree.quick_looks if quick else 0
-        if tree is None or not self._unchanged(controller, tree, quick):
+        if tree is None or not self._unchanged(controller, tree, quick and not tree.young):
             tree = self._trees[controller] = _Tree()
             self._walk(self.dirs[controller].path, "", tree, 0)
             self._close_parts(controller, tree.parts)
         tree.young = max(0, tree.young - 1)
         return tree.parts
-
-    def known_parts(self, controller: str) -> dict[str, int]:
-        """Return what `parts` returned last, without another look."""
-        tree = self._trees.get(controller)
-        return tree.parts if tree is not None else self.parts(controller)
-
-    def notes(self, controller: str) -> dict[str, Any]:
-        """Return what readers want to remember for as long as the tree stays as it is."""
-        tree = self._trees.get(controller)
-        return tree.notes if tree is not None else {}
 
     def close(self) -> None:
         """Close all files; may be called again."""

@@ -89,16 +89,11 @@ class JobTable:
         return len(self.finals) != before
 
     def tick(self) -> None:
-        """Read a fifth of the jobs in full, and of the others, each second, those of whose end the
-        kernel would not tell."""
+        """Read what is worth a look every second, and a fifth of the jobs in full."""
         self._ticks += 1
         for turn, job in enumerate(self.live.values(), self._ticks):
-            if job.parked:
-                continue
-            if turn % _OFTEN_TICKS == 0:
-                self._read(job, Pace.OFTEN)
-            elif not self._enquiries[job.key].is_followed(job):
-                self._read(job, Pace.SECOND)
+            if not job.parked:
+                self._read(job, Pace.SECOND if turn % _OFTEN_TICKS else Pace.OFTEN)
 
     def read(self, key: str) -> None:
         """Read one job in full, if it is still there."""
@@ -230,9 +225,8 @@ class JobTable:
 
     def _read(self, job: LiveJob, pace: Pace = Pace.ROUND) -> None:
         at = self._clock()
-        with job.dirs.one_look():
-            job.read(self._frame, at, pace)
-            self._enquiries[job.key].ask(job, at)
+        job.read(self._frame, at, pace)
+        self._enquiries[job.key].ask(job, at)
         if pace is Pace.ROUND and job.uid is not None and job.user_name is None:
             job.user_name = self._users.name(job.uid)
             if job.user_name is None and self._users.is_nameless(job.uid):

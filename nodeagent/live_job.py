@@ -128,9 +128,7 @@ class LiveJob:
         """Return the base after a row of what was read is kept."""
         if self._at is None:
             return self.base
-        parts = frozenset(
-            f"{part}#{inode}" for part, inode in self.dirs.known_parts("memory").items()
-        )
+        parts = frozenset(f"{part}#{inode}" for part, inode in self.dirs.parts("memory").items())
         return next_base(
             self.base,
             self.dirs.inodes(),

@@ -39,10 +39,6 @@ class OomNotice:
             self._covered.add((part, inode))
             self._register(Path(job.dirs["memory"].path, part))
 
-    def tells(self) -> bool:
-        """Tell whether news of the job would come."""
-        return self.handle >= 0 and not self._refused
-
     def drain(self) -> bool:
         """Take note of the news, so that only the next one is told; tell whether there was any."""
         with suppress(OSError):

@@ -29,8 +29,6 @@ __all__ = ["Rounds", "Subject"]
 logger = logging.getLogger(__name__)
 
 _REPEAT_S = 600.0
-# One controller tells who came and went; all are listed now and then.
-_ROUNDS_PER_LISTING = 3
 # The name under which the folders of new jobs are watched; no job's key.
 _ARRIVALS = ""
 
@@ -70,7 +68,6 @@ class Rounds:
         self._node = NodeReadings(paths, frame)
         self._gpus = gpus
         self._gpu_batch: GpuBatch | None = None
-        self._rounds_to_listing = 0
         self.jobs = JobTable(paths, frame, users, budget, now)
         self._arrivals = Inotify()
         self._kills = ScopeKills()
@@ -171,11 +168,8 @@ class Rounds:
             self._gpus.reader.ask()
         self._trees.refresh()
         self._identity = self._find_identity()
-        self._rounds_to_listing -= 1
-        if self._trees.may_have_changed(self._identity.owns) or self._rounds_to_listing < 0:
-            self._rounds_to_listing = _ROUNDS_PER_LISTING
-            self._compare()
-            self._watch()
+        self._compare()
+        self._watch()
         self.jobs.read_all()
         hidden = sum(job.job_id is None for job in self.jobs.live.values())
         if hidden:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import signal
-import socket
 import subprocess
 import time
 import urllib.error
@@ -13,6 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from tests.ports import private_port
 
 __all__ = ["PeerProcess", "fetched", "metric_sum"]
 
@@ -63,7 +64,7 @@ class PeerProcess:
     def start(self) -> None:
         """Starts it on a free port (the same one again) and waits until it is ready."""
         for _ in range(PORT_TRIES):
-            self.url = self.url or f"http://127.0.0.1:{_free_port()}"
+            self.url = self.url or f"http://127.0.0.1:{private_port()}"
             if self._started():
                 return
             self.url = ""  # another program was quicker with that port
@@ -112,10 +113,3 @@ class PeerProcess:
         trace: TracebackType | None,
     ) -> None:
         self.stop()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

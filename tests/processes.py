@@ -13,6 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tests.ports import private_port
+
 __all__ = ["AgentProcess", "ServiceProcess"]
 
 STOP_WITHIN_S = 30.0
@@ -80,7 +82,7 @@ class ServiceProcess(_Program):
 
     def __init__(self, database_url: str, **settings: object) -> None:
         self.url = ""
-        self._settings = {"port": 0, "log_level": "warning", **settings}
+        self._settings = {"port": private_port(), "log_level": "warning", **settings}
         self._database_url = database_url
         super().__init__(["tsobs", "serve"], {})
 

@@ -21,10 +21,10 @@ CONNECT_TIMEOUT_S = 10.0
 COMMAND_TIMEOUT_S = 60.0
 RETRY_AFTER_S = 2.0
 
-# SQLSTATE classes that pass by themselves: connection, rollback (deadlock), resources (disk,
-# memory,
-# connections), operator intervention (shutdown, crash recovery), system errors.
-_PASSING = ("08", "40", "53", "57", "58")
+# SQLSTATE classes that pass by themselves or are not the sender's to mend: connection, login (a
+# password is being changed, or another server has the address), rollback (deadlock), resources
+# (disk, memory, connections), operator intervention (shutdown, crash recovery), system errors.
+_PASSING = ("08", "28", "40", "53", "57", "58")
 _READ_ONLY = "25006"  # a primary that became a standby
 # Data that no column can take, or that a constraint forbids: the same data will fail again.
 _BAD_DATA = ("22", "23")

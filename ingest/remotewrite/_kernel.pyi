@@ -3,6 +3,7 @@ from typing_extensions import Buffer
 from ingest.remotewrite.decoded import Ints, Words
 from ingest.remotewrite.purelabels import Labels
 
+INTERFACE: int
 LIMITS: dict[str, int]
 
 _Span = tuple[int, int]

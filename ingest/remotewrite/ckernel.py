@@ -10,10 +10,13 @@ import numpy as np
 from ingest.remotewrite.decoded import Decoded, Ints, Malformed, Unknown, Words
 from ingest.remotewrite.purelabels import Labels
 
-AVAILABLE = True
+# As kernel.c has it; changes with what the two ask of each other: no older build is used.
+INTERFACE = 1
 try:
     from ingest.remotewrite import _kernel
-except ImportError:
+
+    AVAILABLE = _kernel.INTERFACE == INTERFACE
+except (ImportError, AttributeError):
     AVAILABLE = False
 
 __all__ = ["AVAILABLE", "SeriesCache", "copy_rows", "identity_text", "read_labels"]

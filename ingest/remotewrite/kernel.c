@@ -1457,6 +1457,9 @@ static PyObject *identity_text(PyObject *Py_UNUSED(module), PyObject *labels) {
     return bytes;
 }
 
+/* As ckernel.py has it. */
+#define INTERFACE 1
+
 static int module_exec(PyObject *module) {
     PyObject *type = PyType_FromModuleAndSpec(module, &cache_spec, NULL);
     PyObject *limits = Py_BuildValue("{sIsIsIsIsIsIsIsLsL}", "LABELS", MAX_LABELS,
@@ -1466,7 +1469,8 @@ static int module_exec(PyObject *module) {
                                      MAX_MESSAGE_BYTES, "TIME_MIN_MS", (long long)TIME_MIN_MS,
                                      "TIME_MAX_MS", (long long)TIME_MAX_MS);
     int status = type && limits && !PyModule_AddObjectRef(module, "Cache", type) &&
-                         !PyModule_AddObjectRef(module, "LIMITS", limits)
+                         !PyModule_AddObjectRef(module, "LIMITS", limits) &&
+                         !PyModule_AddIntConstant(module, "INTERFACE", INTERFACE)
                      ? 0
                      : -1;
     Py_XDECREF(type);

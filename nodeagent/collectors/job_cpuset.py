@@ -29,7 +29,7 @@ def _read(job: JobDirs) -> Values:
 def _first(job: JobDirs, controller: str, names: tuple[str, ...]) -> str:
     for name in names:
         try:
-            return job.follow(controller, name)
+            return job.read(controller, name)
         except NoData:
             continue
     raise NoData(names[-1])

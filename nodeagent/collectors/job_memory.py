@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from nodeagent.collector import JobCollector, NoData, Pace, Values
 from nodeagent.counters import counter_key
 from nodeagent.job_dirs import JobDirs
@@ -25,12 +23,6 @@ _GAUGES_V2 = {
     "shmem": "memory_shmem_bytes",
 }
 _COUNTERS = {"pgfault": "page_faults", "pgmajfault": "major_page_faults"}
-_COUNTERS_V1 = {f"total_{name}": column for name, column in _COUNTERS.items()}
-# Of some forty lines these are read.
-_LINES_V1, _LINES_V2 = (
-    re.compile(rf"^({'|'.join(names)}) (\d+)$", re.MULTILINE)
-    for names in ((*_GAUGES_V1, *_COUNTERS_V1), (*_GAUGES_V2, *_COUNTERS))
-)
 
 
 def parse_limit(text: str) -> int | None:
@@ -44,33 +36,35 @@ def parse_limit(text: str) -> int | None:
 
 def parse_stat_v1(text: str) -> tuple[dict[str, int], dict[str, float]]:
     """Return (counters, gauges) by column of v1's memory.stat, the tree's totals."""
-    return _sorted(_LINES_V1.findall(text), _GAUGES_V1, _COUNTERS_V1)
+    values = parse_flat(text)
+    counters = {
+        column: values[f"total_{name}"]
+        for name, column in _COUNTERS.items()
+        if f"total_{name}" in values
+    }
+    return counters, _pick(values, _GAUGES_V1)
 
 
 def parse_stat_v2(text: str) -> tuple[dict[str, int], dict[str, float]]:
     """Return (counters, gauges) by column of v2's memory.stat, which counts the tree."""
-    return _sorted(_LINES_V2.findall(text), _GAUGES_V2, _COUNTERS)
+    values = parse_flat(text)
+    counters = {column: values[name] for name, column in _COUNTERS.items() if name in values}
+    return counters, _pick(values, _GAUGES_V2)
 
 
-def _sorted(
-    lines: list[tuple[str, str]], gauges: dict[str, str], counters: dict[str, str]
-) -> tuple[dict[str, int], dict[str, float]]:
-    values = dict(lines)
-    return (
-        {column: int(values[name]) for name, column in counters.items() if name in values},
-        {column: int(values[name]) for name, column in gauges.items() if name in values},
-    )
+def _pick(values: dict[str, int], names: dict[str, str]) -> dict[str, float]:
+    return {column: values[name] for name, column in names.items() if name in values}
 
 
 def _read(job: JobDirs) -> Values:
     if job.has("memory"):
-        counters, gauges = parse_stat_v1(job.follow("memory", "memory.stat"))
+        counters, gauges = parse_stat_v1(job.read("memory", "memory.stat"))
         _limit(job, "memory", "memory.limit_in_bytes", gauges)
         _swap_v1(job, gauges)
         keyed = {counter_key("memory", name): value for name, value in counters.items()}
         keyed.update(_limit_hits_v1(job))
     elif job.has("v2"):
-        counters, gauges = parse_stat_v2(job.follow("v2", "memory.stat"))
+        counters, gauges = parse_stat_v2(job.read("v2", "memory.stat"))
         _limit(job, "v2", "memory.max", gauges)
         _swap_v2(job, gauges)
         counters.update(_limit_hits_v2(job))
@@ -82,7 +76,7 @@ def _read(job: JobDirs) -> Values:
 
 def _limit(job: JobDirs, controller: str, name: str, gauges: dict[str, float]) -> None:
     try:
-        limit = parse_limit(job.follow(controller, name))
+        limit = parse_limit(job.read(controller, name))
     except NoData:
         return
     if limit is not None:
@@ -92,27 +86,13 @@ def _limit(job: JobDirs, controller: str, name: str, gauges: dict[str, float]) -
 def _limit_hits_v1(job: JobDirs) -> dict[str, int]:
     # v1 counts a hit at the level whose limit it is: add up the tree.
     counters = {}
-    for path, inode in list(job.parts("memory", quick=True).items()):
-        if path and _is_unlimited(job, path):
-            continue
+    for path, inode in list(job.parts("memory").items()):
         try:
             hits = int(job.follow("memory", "memory.failcnt", path))
         except NoData:
             continue
         counters[counter_key("memory", "memory_limit_hits", f"{path}#{inode}")] = hits
     return counters
-
-
-def _is_unlimited(job: JobDirs, path: str) -> bool:
-    """Tell whether a part has no limit of its own, as seen when the tree was last gone through."""
-    known = job.notes("memory").setdefault("unlimited", {})
-    if path not in known:
-        try:
-            text = job.read("memory", "memory.limit_in_bytes", path)
-        except NoData:
-            return False
-        known[path] = parse_limit(text) is None
-    return bool(known[path])
 
 
 def _limit_hits_v2(job: JobDirs) -> dict[str, int]:

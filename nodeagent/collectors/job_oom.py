@@ -31,18 +31,13 @@ def _read(job: JobDirs) -> Values:
 def _read_v1(job: JobDirs) -> dict[str, int]:
     # v1 counts a kill in the victim's own cgroup only, not above: add up the tree.
     counters = {}
-    parts = job.parts("memory", quick=True)
-    known: dict[str, int] | None = job.notes("memory").get("kills")
-    if known is not None and job.kills_are_told:
-        return dict(known)
-    for path, inode in list(parts.items()):
+    for path, inode in list(job.parts("memory", quick=True).items()):
         try:
             kills = parse_kills(job.follow("memory", "memory.oom_control", path))
         except NoData:
             continue
         counters[counter_key("memory", "oom_kills", f"{path}#{inode}")] = kills
-    job.notes("memory")["kills"] = counters
-    return dict(counters)
+    return counters
 
 
 COLLECTOR = JobCollector(

@@ -34,8 +34,11 @@ def shares_of(holders: Mapping[str, Claim]) -> dict[str | None, float]:
 
 
 def _whole(shares: dict[str | None, float]) -> dict[str | None, float]:
-    """Round as the batch does; what rounding leaves goes to the largest."""
+    """Round as the batch does; what rounding leaves goes to the largest, and a rest of nothing is
+    no share."""
     rounded = {job: round(share, 9) for job, share in shares.items()}
+    if rounded.get(None) == 0:
+        del rounded[None]
     largest = max(rounded, key=lambda job: rounded[job])
     others = sum(share for job, share in rounded.items() if job != largest)
     rounded[largest] = round(1 - others, 9)

@@ -125,11 +125,15 @@ begin
                 on conflict (chunk) do update set compacted_at = excluded.compacted_at, took = excluded.took;
             end if;
         exception
-            when lock_not_available or serialization_failure or deadlock_detected then null;
+            -- Someone reads or writes it. What this cost counts, too.
+            when lock_not_available or serialization_failure or deadlock_detected then
+                insert into tsobs_store.sample_compaction as s (chunk, compacted_at, took)
+                values (target.relid, clock_timestamp(), clock_timestamp() - began)
+                on conflict (chunk) do update set compacted_at = excluded.compacted_at, took = excluded.took;
         end;
         commit;
     end loop;
-    delete from tsobs_store.sample_compaction where to_regclass(chunk::regclass::text) is null;
+    delete from tsobs_store.sample_compaction where not exists (select from pg_class where oid = chunk);
 end
 $$;
 

@@ -37,9 +37,10 @@ language sql stable set search_path = pg_catalog, public, pg_temp as $$
 $$;
 
 -- Removes series that ended before the oldest sample of any tier. Every COPY shares the lock, so what was found in a
--- cache before it is either still there or known to be gone by its epoch; who touched it first has revived it.
+-- cache before it is either still there or known to be gone by its epoch; who touched it first has revived it. Whoever
+-- wants to copy waits behind this at most half a second.
 create or replace function tsobs_store.remove_series() returns int
-language plpgsql security definer set search_path = tsobs_store, pg_catalog, pg_temp set lock_timeout = '2s' as $$
+language plpgsql security definer set search_path = tsobs_store, pg_catalog, pg_temp set lock_timeout = '500ms' as $$
 declare
     oldest timestamptz := oldest_sample();
     gone bigint[];

@@ -23,6 +23,11 @@ schemathesis.openapi.format(
     st.builds(_written, _SINCE_1970, st.sampled_from(_OFFSETS)),
 )
 
+# Remote-write: nothing at all, and a MetricMetadata, as snappy has them.
+schemathesis.openapi.media_type(
+    "application/x-protobuf", st.sampled_from([b"\x00", b"\x07\x18\x1a\x05\x08\x01\x12\x01m"])
+)
+
 
 @schemathesis.hook
 def flatmap_path_parameters(ctx: Any, path_parameters: Any) -> Any:

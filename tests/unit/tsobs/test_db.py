@@ -12,6 +12,7 @@ from tsobs.errors import InvalidRequest, Overloaded, SetupError, TsobsError
 
 PASSING = [
     asyncpg.ConnectionDoesNotExistError,
+    asyncpg.InvalidPasswordError,
     asyncpg.DeadlockDetectedError,
     asyncpg.SerializationError,
     asyncpg.DiskFullError,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import itertools
 import subprocess
+import sys
 import sysconfig
 import threading
 from pathlib import Path
@@ -181,3 +182,12 @@ def test_one_binary_is_for_every_python(kernel: ModuleType) -> None:
     module = importlib.import_module("ingest.remotewrite._kernel")
     assert str(module.__file__).endswith("_kernel.abi3.so")
     assert sysconfig.get_config_var("EXT_SUFFIX") not in str(module.__file__)
+
+
+def test_a_kernel_of_an_older_source_is_not_used() -> None:
+    code = (
+        "from ingest.remotewrite import _kernel; _kernel.INTERFACE += 1\n"
+        "from ingest.remotewrite import kernel; print(kernel.KERNEL)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "pure\n"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.unit.ingest.remotewrite.bodies import bodies1, bodies2, edited, edits
 from tests.unit.ingest.remotewrite.oracle import KERNELS, same_meaning
 
-QUICK = settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+QUICK = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 LONG = settings(QUICK, max_examples=8000)
 
 

@@ -74,14 +74,3 @@ def test_no_controller_no_data(machine: Machine) -> None:
     machine.write("sys/fs/cgroup/cpuacct/job/x", "")
     with pytest.raises(NoData):
         COLLECTOR.read(machine.job(cpuacct="cpuacct/job"))
-
-
-def test_parts_without_a_limit_of_their_own_are_not_asked_for_hits(machine: Machine) -> None:
-    machine.replay("v1-oom-t1")
-    job = "memory/slurm_n1/uid_1001/job_42"
-    for part, limit in (("step_batch", "9223372036854771712"), ("step_0", "1000000")):
-        machine.write(f"sys/fs/cgroup/{job}/{part}/memory.limit_in_bytes", f"{limit}\n")
-    counters, _ = COLLECTOR.read(machine.job(memory=job))
-    parts = {key.partition("|")[2].partition("#")[0] for key in counters if "hits" in key}
-    assert "step_0" in parts
-    assert "step_batch" not in parts

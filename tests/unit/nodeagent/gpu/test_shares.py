@@ -28,6 +28,7 @@ def claim(percent: float | None = None, shards: float | None = None) -> Claim:
         ({"1": claim(shards=1), "2": claim(shards=3)}, {"1": 0.25, "2": 0.75}),
         ({"1": claim(shards=1)}, {"1": 1.0}),
         ({"1": claim(shards=1), "2": claim(percent=90)}, {"1": 0.5, "2": 0.5}),
+        ({"1": claim(percent=100 - 1e-12)}, {"1": 1.0}),
     ],
 )
 def test_shares(holders: dict[str, Claim], shares: dict[str | None, float]) -> None:
