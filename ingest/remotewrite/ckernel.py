@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 
 import numpy as np
 
@@ -12,12 +13,11 @@ from ingest.remotewrite.purelabels import Labels
 
 # As kernel.c has it; changes with what the two ask of each other: no older build is used.
 INTERFACE = 1
-try:
+AVAILABLE = False
+with suppress(ImportError, AttributeError):
     from ingest.remotewrite import _kernel
 
     AVAILABLE = _kernel.INTERFACE == INTERFACE
-except (ImportError, AttributeError):
-    AVAILABLE = False
 
 __all__ = ["AVAILABLE", "SeriesCache", "copy_rows", "identity_text", "read_labels"]
 
