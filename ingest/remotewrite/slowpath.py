@@ -180,7 +180,9 @@ class SlowPath:
 
     def _metadata2(self, metric: bytes, message: remote2_pb2.Metadata) -> Metadata | Refused | None:
         if max(message.help_ref, message.unit_ref) >= len(self._symbols):
-            return Refused("metadata reference past the symbols", metric.decode()[:200])
+            return Refused(
+                "metadata reference past the symbols", metric.decode(errors="replace")[:200]
+            )
         texts = self._symbols[message.help_ref], self._symbols[message.unit_ref]
         if not message.type and not any(texts):
             return None

@@ -132,7 +132,9 @@ def _add_metadata2(found: Means, labels: Any, series: Any, symbols: list[bytes])
     if not named:
         return
     if max(message.help_ref, message.unit_ref) >= len(symbols):
-        told: Any = Refused("metadata reference past the symbols", named[0].decode()[:200])
+        told: Any = Refused(
+            "metadata reference past the symbols", named[0].decode(errors="replace")[:200]
+        )
     else:
         texts = symbols[message.help_ref], symbols[message.unit_ref]
         if not message.type and not any(texts):

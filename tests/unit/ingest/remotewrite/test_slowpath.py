@@ -170,6 +170,14 @@ def test_metadata_of_2_0_are_told_though_their_series_is_refused() -> None:
     assert slow.news(decoded.news) == [Metadata("up", "summary", "help", "")]
 
 
+def test_metadata_of_a_name_that_is_no_text_go_with_their_series() -> None:
+    message = series2([1, 2], [(NOW_MS, 1)], metadata2(1, 99, 0))
+    decoded, slow = read(body2([b"", b"__name__", b"up\xff"], [message]), 2)
+    [one] = slow.odd(decoded.odd)
+    assert (decoded.news, one.metadata) == ([], None)
+    assert isinstance(one.labels, Refused)
+
+
 def test_a_hostile_label_set_costs_little() -> None:
     body = body1([field(1, b"") * 50_000 + series1([], [(NOW_MS, 1)])])
     decoded, slow = read(body, 1)
