@@ -258,6 +258,8 @@ def _jobs(value: Any) -> tuple[Job, ...]:
         return ()
     section = _object(value, "jobs")
     n = _length(section, "jobs", "job_id", MAX_JOBS)
+    if not n:
+        _length(section, "jobs", "scheduler", MAX_JOBS)
 
     def texts(name: str, most: int = MAX_TEXT) -> Column:
         return _texts(_column(section, "jobs", name, n, _TEXT_OR_NULL), f"jobs.{name}", most)

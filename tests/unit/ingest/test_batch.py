@@ -152,6 +152,7 @@ REFUSED: list[tuple[tuple[str | int, ...], Any, str, str]] = [
     (("node", "aliases"), ["a"] * (MAX_ALIASES + 1), "node.aliases", "at most"),
     (("jobs",), [], "jobs", "an object"),
     (("jobs",), {}, "jobs.job_id", "a list"),
+    (("jobs",), {"job_id": []}, "jobs.scheduler", "a list"),
     (("jobs", "job_id"), ..., "jobs.job_id", "a list"),
     (("jobs", "job_id"), "12", "jobs.job_id", "a list"),
     (("jobs", "job_id"), ["12"], "jobs.scheduler", "a list of 1 values"),
