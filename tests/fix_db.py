@@ -244,4 +244,4 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     wanting = [item for item in items if item.get_closest_marker("community")]
     if wanting and ((found := _known_server()) is None or found.edition != "community"):
         for item in wanting:
-            item.add_marker(pytest.mark.skip(reason="needs TimescaleDB's Community edition"))
+            item.add_marker(pytest.mark.skip(reason="Community edition needed"))
