@@ -19,7 +19,7 @@ import pytest
 from tests.acceptance.asking import get, wait_until
 from tests.bench.sampledata import batch
 from tests.fix_cgroup import SlurmJobs
-from tests.fix_db import kill
+from tests.kills import send_through_kills
 from tests.processes import AgentProcess, ServiceProcess
 from tsobs.columns import TABLES, Kind
 from tsobs.embedded.cluster import Cluster
@@ -113,31 +113,9 @@ def test_database_and_service_killed_in_a_stream(private_cluster: Cluster, kills
     asyncio.run(migrate(private_cluster.url()))
     senders = [Sender(number) for number in range(50)]
     with ServiceProcess(private_cluster.url(), log_level="error") as service:
-        asyncio.run(_send_through_kills(private_cluster, service, senders, kills))
+        asyncio.run(send_through_kills(private_cluster, service, senders, kills))
     asyncio.run(_check_sent(private_cluster.url(), senders))
     asyncio.run(_check_totals(private_cluster.url()))
-
-
-async def _send_through_kills(
-    cluster: Cluster, service: ServiceProcess, senders: list[Sender], kills: int
-) -> None:
-    enough = asyncio.Event()
-    async with (
-        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(10)) as client,
-        asyncio.TaskGroup() as tasks,
-    ):
-        for sender in senders:
-            tasks.create_task(sender.run(service.url, client, enough))
-        for _ in range(kills):
-            await asyncio.sleep(random.uniform(0.3, 1.0))
-            await asyncio.to_thread(kill, cluster)
-            await asyncio.sleep(random.uniform(0.1, 0.5))
-            await asyncio.to_thread(cluster.start)
-            await asyncio.sleep(random.uniform(0.3, 1.0))
-            await asyncio.to_thread(service.kill)
-            await asyncio.to_thread(service.start)
-        await asyncio.sleep(1)
-        enough.set()
 
 
 async def _check_sent(url: str, senders: list[Sender]) -> None:

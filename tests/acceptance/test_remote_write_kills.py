@@ -12,7 +12,7 @@ import aiohttp
 import asyncpg
 import pytest
 
-from tests.fix_db import kill
+from tests.kills import send_through_kills
 from tests.processes import ServiceProcess
 from tests.remotebodies import V2Body, headers, series, v1_body
 from tests.rollups import roll_up
@@ -84,30 +84,8 @@ def test_database_and_service_killed_under_remote_write(
     asyncio.run(migrate(private_cluster.url()))
     shards = [Shard(number) for number in range(12)]
     with ServiceProcess(private_cluster.url(), log_level="error", workers=2) as service:
-        asyncio.run(_send_through_kills(private_cluster, service, shards, kills))
+        asyncio.run(send_through_kills(private_cluster, service, shards, kills))
     asyncio.run(_check(private_cluster.url(), shards))
-
-
-async def _send_through_kills(
-    cluster: Cluster, service: ServiceProcess, shards: list[Shard], kills: int
-) -> None:
-    enough = asyncio.Event()
-    async with (
-        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(10)) as client,
-        asyncio.TaskGroup() as tasks,
-    ):
-        for shard in shards:
-            tasks.create_task(shard.run(service.url, client, enough))
-        for _ in range(kills):
-            await asyncio.sleep(random.uniform(0.3, 1.0))
-            await asyncio.to_thread(kill, cluster)
-            await asyncio.sleep(random.uniform(0.1, 0.5))
-            await asyncio.to_thread(cluster.start)
-            await asyncio.sleep(random.uniform(0.3, 1.0))
-            await asyncio.to_thread(service.kill)
-            await asyncio.to_thread(service.start)
-        await asyncio.sleep(1)
-        enough.set()
 
 
 async def _check(url: str, shards: list[Shard]) -> None:
